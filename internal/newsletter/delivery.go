@@ -1,0 +1,146 @@
+package newsletter
+
+import (
+	"fmt"
+	"time"
+)
+
+// RunID identifies one life of the mailer.
+type RunID int64
+
+// Lane is an order of precedence in the outbox.
+type Lane string
+
+// The lanes, the most urgent first. Notices have theirs in front once there are any.
+const (
+	AlertLane  Lane = "alert"
+	DigestLane Lane = "digest"
+)
+
+// Lanes are all lanes in the order in which the mailer serves them.
+func Lanes() []Lane { return []Lane{AlertLane, DigestLane} }
+
+// Lane is where the editions of a kind of list go.
+func (k Kind) Lane() Lane {
+	if k == Alert {
+		return AlertLane
+	}
+	return DigestLane
+}
+
+// Patience is how long a lane tries at most, from the making of an edition on.
+func (l Lane) Patience() time.Duration {
+	if l == AlertLane {
+		return 48 * time.Hour
+	}
+	return 72 * time.Hour
+}
+
+// State is the state of a delivery.
+type State string
+
+// The states of a delivery. The store knows one more, claimed, which counts as pending.
+const (
+	Pending   State = "pending"
+	Sent      State = "sent"      // the relay took responsibility; not proof of arrival
+	Failed    State = "failed"    // refused for good, or patience ran out
+	Withdrawn State = "withdrawn" // the reader left, the address is suppressed, the deadline has passed
+	Unknown   State = "unknown"   // the line was cut after the end of DATA
+)
+
+// DeliveryKey is the identity of a delivery.
+type DeliveryKey struct {
+	Edition    EditionID
+	Subscriber SubscriberID
+}
+
+// Delivery is one edition for one subscriber, as claimed by the mailer.
+type Delivery struct {
+	DeliveryKey
+	List     string
+	Lane     Lane
+	Variant  VariantID
+	Until    time.Time // of the variant's form to be sent; zero: always good
+	Address  Address
+	Name     string
+	Attempts int       // tries that are behind it
+	FirstDue time.Time // fixes the message's Date for life
+	Expires  time.Time // no try is made from then on
+	KeyID    KeyID     // the key its links and Message-ID are made with
+}
+
+// Claim asks the outbox for deliveries.
+type Claim struct {
+	Run        RunID
+	Lane       Lane
+	Now        time.Time
+	N          int  // at most
+	ProofsOnly bool // rehearsal: no reader's copy is given out
+}
+
+// Message is a delivery ready for SMTP: envelope and RFC 5322 bytes with CRLF line ends, not dot-stuffed.
+type Message struct {
+	From Address
+	To   Address
+	Data []byte
+}
+
+// Owner says whose fault a refusal is.
+type Owner string
+
+// The owners of a failure.
+const (
+	OwnerNone      Owner = ""          // no failure
+	OwnerRecipient Owner = "recipient" // the address is gone for good: it is suppressed
+	OwnerOther     Owner = "other"     // this delivery ends, the address keeps its good name
+)
+
+// Outcome is what one attempt, or its omission, meant for a delivery.
+type Outcome struct {
+	DeliveryKey
+	State    State
+	At       time.Time
+	Due      time.Time // when Pending: the next try
+	Attempts int       // tries that are behind it now
+	Code     int       // the relay's reply, 0 when there was none
+	Enhanced string    // such as "4.7.1" (RFC 3463), empty when the relay gave none
+	Words    string    // the relay's own words, or the reason for withdrawing; never an address
+	Owner    Owner
+}
+
+// Stage is the point of the dialogue at which a relay answered.
+type Stage string
+
+// The stages at which a reply is about more than the connection.
+const (
+	StageConnect Stage = "connect" // dial, greeting, EHLO, TLS, AUTH
+	StageMail    Stage = "mail"
+	StageRcpt    Stage = "rcpt"
+	StageData    Stage = "data" // the reply to DATA itself
+	StageEnd     Stage = "end"  // the reply to the end of DATA
+)
+
+// ReplyError is the relay refusing, in its own words.
+type ReplyError struct {
+	Stage    Stage
+	Code     int    // such as 451
+	Enhanced string // such as "4.7.1"; empty when the relay gave none
+	Text     string // without the enhanced code; may name the recipient, so it is cleaned before it is kept
+}
+
+func (e *ReplyError) Error() string {
+	return fmt.Sprintf("relay at %s: %d %s %s", e.Stage, e.Code, e.Enhanced, e.Text)
+}
+
+// Permanent reports whether sending the same message again is pointless.
+func (e *ReplyError) Permanent() bool { return e.Code/100 == 5 }
+
+// Attempt is a try whose outcome was not a plain 250, kept for `subscribers show`.
+type Attempt struct {
+	DeliveryKey
+	At       time.Time
+	State    State
+	Code     int
+	Enhanced string
+	Words    string
+}

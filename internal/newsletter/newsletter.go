@@ -1,0 +1,23 @@
+// Package newsletter holds the words and the rules of dispatcher: items and their
+// identity, lists and their topics, who may be mailed, signed links, the states of a
+// delivery and what an outcome means for it.
+//
+// It does no I/O and imports the standard library and x/net/idna only. Every other
+// internal package imports this one and no sibling; docs/architecture.md shows the star.
+package newsletter
+
+import "errors"
+
+// Errors that callers branch on. They are wrapped with what was being done.
+var (
+	// ErrNotFound says that the thing asked for is not there.
+	ErrNotFound = errors.New("not found")
+	// ErrLocked says that another process holds the mailer's lock.
+	ErrLocked = errors.New("locked by another process")
+	// ErrSlotTaken says that a slot has been dealt with: it has an edition or was skipped.
+	ErrSlotTaken = errors.New("slot has been dealt with")
+	// ErrFrozen says that an item is in an edition and does not change any more.
+	ErrFrozen = errors.New("frozen in an edition")
+	// ErrBadToken says that a signed link was not made by us, for this purpose.
+	ErrBadToken = errors.New("link is not valid")
+)
