@@ -1,0 +1,197 @@
+-- +goose Up
+
+-- Secrets for tokens, Message-IDs and address hashes. An edition remembers which one it was made with.
+CREATE TABLE keys (
+	id      INTEGER PRIMARY KEY,
+	secret  BLOB    NOT NULL,
+	created INTEGER NOT NULL
+) STRICT;
+
+-- One row for each life of the mailer.
+CREATE TABLE runs (
+	id      INTEGER PRIMARY KEY,
+	started INTEGER NOT NULL,
+	ended   INTEGER
+) STRICT;
+
+CREATE TABLE feeds (
+	name          TEXT    PRIMARY KEY,
+	url           TEXT    NOT NULL,
+	etag          TEXT    NOT NULL,
+	last_modified TEXT    NOT NULL,
+	last_poll     INTEGER NOT NULL,
+	last_error    TEXT    NOT NULL,
+	failures      INTEGER NOT NULL,
+	gone          INTEGER NOT NULL,
+	baseline_done INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE items (
+	id         INTEGER PRIMARY KEY,
+	kind       TEXT    NOT NULL CHECK (kind IN ('article', 'action')),
+	feed       TEXT    NOT NULL,
+	guid       TEXT    NOT NULL,
+	url        TEXT    NOT NULL,
+	title      TEXT    NOT NULL,
+	summary    TEXT    NOT NULL,
+	body       TEXT    NOT NULL,
+	image      TEXT    NOT NULL,
+	image_alt  TEXT    NOT NULL,
+	author     TEXT    NOT NULL,
+	language   TEXT    NOT NULL,
+	topics     TEXT    NOT NULL, -- JSON array
+	published  INTEGER NOT NULL,
+	first_seen INTEGER NOT NULL,
+	waiting    INTEGER NOT NULL,
+	petition   TEXT    NOT NULL,
+	deadline   INTEGER NOT NULL, -- 0: none given
+	expires    INTEGER NOT NULL, -- 0: never
+	urgent     INTEGER NOT NULL,
+	state      TEXT    NOT NULL CHECK (state IN ('queued', 'held', 'dropped')),
+	reason     TEXT    NOT NULL,
+	parent     INTEGER REFERENCES items (id),
+	edited     TEXT    NOT NULL  -- JSON array of the fields that an editor set: the feed no longer changes them
+) STRICT;
+CREATE INDEX items_by_state ON items (state, waiting);
+
+-- Every name under which an item is known; two items that share one are the same.
+CREATE TABLE item_identities (
+	identity TEXT    PRIMARY KEY,
+	item     INTEGER NOT NULL REFERENCES items (id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE subscribers (
+	id           INTEGER PRIMARY KEY,
+	address      TEXT    NOT NULL,
+	address_hash BLOB    NOT NULL UNIQUE, -- keyed hash of the folded address
+	name         TEXT    NOT NULL,
+	language     TEXT    NOT NULL,
+	zone         TEXT    NOT NULL,
+	created      INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE subscriptions (
+	list           TEXT    NOT NULL,
+	subscriber     INTEGER NOT NULL REFERENCES subscribers (id),
+	state          TEXT    NOT NULL CHECK (state IN ('pending', 'confirmed', 'ended')),
+	topics         TEXT    NOT NULL, -- JSON array of slugs, sorted; empty text: all
+	consent_at     INTEGER NOT NULL,
+	consent_source TEXT    NOT NULL,
+	ended_by       TEXT    NOT NULL DEFAULT '', -- how it ended; only an end by the reader's link is undone by the link
+	before_end     TEXT    NOT NULL DEFAULT '', -- the state that an undo goes back to
+	changed        INTEGER NOT NULL,
+	PRIMARY KEY (list, subscriber)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX subscriptions_by_subscriber ON subscriptions (subscriber);
+
+-- Addresses never to be mailed, by keyed hash. A suppression outlives the subscriber.
+CREATE TABLE suppressions (
+	address_hash BLOB    PRIMARY KEY,
+	reason       TEXT    NOT NULL,
+	evidence     TEXT    NOT NULL,
+	at           INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- What the scheduler has dealt with, list by list.
+CREATE TABLE lists (
+	id         TEXT    PRIMARY KEY,
+	considered INTEGER NOT NULL -- every slot up to this instant is decided
+) STRICT;
+
+-- List and instant are the identity of a slot: whatever restarts, it is decided once.
+CREATE TABLE slots (
+	list    TEXT    NOT NULL,
+	due     INTEGER NOT NULL,
+	fate    TEXT    NOT NULL,
+	edition INTEGER REFERENCES editions (id),
+	decided INTEGER NOT NULL,
+	PRIMARY KEY (list, due)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE editions (
+	id        INTEGER PRIMARY KEY,
+	list      TEXT    NOT NULL,
+	kind      TEXT    NOT NULL,
+	lane      TEXT    NOT NULL,
+	slot      INTEGER NOT NULL,
+	made      INTEGER NOT NULL,
+	expires   INTEGER NOT NULL,
+	state     TEXT    NOT NULL CHECK (state IN ('sending', 'paused', 'done', 'cancelled')),
+	subject   TEXT    NOT NULL,
+	rehearsal INTEGER NOT NULL,
+	key       INTEGER NOT NULL REFERENCES keys (id),
+	UNIQUE (list, slot)
+) STRICT;
+CREATE INDEX editions_by_state ON editions (state, lane);
+
+-- The frozen content. A variant has a row for each form: each is good until the next of its deadlines.
+CREATE TABLE variants (
+	edition  INTEGER NOT NULL REFERENCES editions (id),
+	variant  INTEGER NOT NULL,
+	until    INTEGER NOT NULL, -- 0: always
+	language TEXT    NOT NULL,
+	subject  TEXT    NOT NULL,
+	html     TEXT    NOT NULL,
+	text     TEXT    NOT NULL,
+	message  BLOB    NOT NULL,
+	nonce    TEXT    NOT NULL,
+	PRIMARY KEY (edition, variant, until)
+) STRICT, WITHOUT ROWID;
+
+-- Which readers get which variant.
+CREATE TABLE edition_audience (
+	edition  INTEGER NOT NULL REFERENCES editions (id),
+	topics   TEXT    NOT NULL,
+	language TEXT    NOT NULL,
+	variant  INTEGER NOT NULL,
+	PRIMARY KEY (edition, topics, language)
+) STRICT, WITHOUT ROWID;
+
+-- What a list has used: each list uses an item once, rehearsals apart.
+CREATE TABLE edition_items (
+	list      TEXT    NOT NULL,
+	item      INTEGER NOT NULL REFERENCES items (id),
+	rehearsal INTEGER NOT NULL,
+	edition   INTEGER NOT NULL REFERENCES editions (id),
+	PRIMARY KEY (list, item, rehearsal)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX edition_items_by_item ON edition_items (item);
+
+-- Addresses of proof_to. Their deliveries bear the negative id as subscriber.
+CREATE TABLE proof_addresses (
+	id      INTEGER PRIMARY KEY,
+	address TEXT    NOT NULL UNIQUE
+) STRICT;
+
+-- The outbox. A million rows are ordinary, so what an edition's deliveries share stands with the edition.
+CREATE TABLE deliveries (
+	edition    INTEGER NOT NULL REFERENCES editions (id),
+	subscriber INTEGER NOT NULL,
+	variant    INTEGER NOT NULL,
+	state      TEXT    NOT NULL CHECK (state IN ('pending', 'claimed', 'sent', 'failed', 'withdrawn', 'unknown')),
+	attempts   INTEGER NOT NULL,
+	first_due  INTEGER NOT NULL, -- the Date of the message, for life
+	due        INTEGER NOT NULL, -- pending: the next try; else: when the state was reached
+	run        INTEGER,
+	code       INTEGER,
+	enhanced   TEXT,
+	words      TEXT,
+	owner      TEXT,
+	PRIMARY KEY (edition, subscriber)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX deliveries_pending ON deliveries (edition, due) WHERE state = 'pending';
+CREATE INDEX deliveries_claimed ON deliveries (edition) WHERE state = 'claimed';
+CREATE INDEX deliveries_by_subscriber ON deliveries (subscriber);
+
+-- Tries that did not end in a plain 250, in the relay's words.
+CREATE TABLE attempts (
+	edition    INTEGER NOT NULL,
+	subscriber INTEGER NOT NULL,
+	number     INTEGER NOT NULL,
+	at         INTEGER NOT NULL,
+	state      TEXT    NOT NULL,
+	code       INTEGER NOT NULL,
+	enhanced   TEXT    NOT NULL,
+	words      TEXT    NOT NULL,
+	PRIMARY KEY (edition, subscriber, number)
+) STRICT, WITHOUT ROWID;
