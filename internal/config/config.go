@@ -1,0 +1,176 @@
+// Package config reads the one YAML file that an admin writes, checks it strictly and completely,
+// and hands it over as a Config with every default filled in and every secret loaded.
+//
+// It reads twice. The first pass walks the YAML tree against the Config type: an unknown key, a
+// value of the wrong type, a duration without a unit is a problem with its line. The second pass
+// lays the checked values over the defaults and the environment over both, which is viper's part.
+// All problems are told at once; an error never shows a secret.
+package config
+
+import (
+	"time"
+
+	"dispatcher/internal/newsletter"
+)
+
+// Config is a checked config file. Nothing changes it after Load, so any goroutine may read it.
+// The yaml tags are the one place that names the keys.
+type Config struct {
+	PublicURL string    `yaml:"public_url"` // base of every link, no trailing slash
+	Publisher Publisher `yaml:"publisher"`
+
+	Relays []Relay `yaml:"relays"` // at least one
+	Feeds  []Feed  `yaml:"feeds"`
+	Topics []Topic `yaml:"topics"`
+	Lists  []List  `yaml:"lists"` // at least one
+	Alerts Alerts  `yaml:"alerts"`
+
+	Rehearsal bool                 `yaml:"rehearsal"` // mail goes to ProofTo alone
+	ProofTo   []newsletter.Address `yaml:"proof_to"`
+
+	UnsubscribeAddress newsletter.Address `yaml:"unsubscribe_address"` // empty: mail that asks to leave is not read
+	BounceAddress      newsletter.Address `yaml:"bounce_address"`      // empty: Publisher.From
+
+	HTTP         HTTP   `yaml:"http"`
+	Log          Log    `yaml:"log"`
+	DataDir      string `yaml:"data_dir"`      // absolute
+	TemplatesDir string `yaml:"templates_dir"` // absolute, or empty: the built-in templates
+
+	source   source
+	warnings Problems
+}
+
+// Publisher is whose mail it is.
+type Publisher struct {
+	Name          string             `yaml:"name"`
+	From          newsletter.Address `yaml:"from"`
+	ReplyTo       newsletter.Address `yaml:"reply_to"` // empty: none
+	PostalAddress string             `yaml:"postal_address"`
+}
+
+// Relay is an SMTP server that takes our mail.
+type Relay struct {
+	Name         string `yaml:"name"`
+	Host         string `yaml:"host"`
+	Port         int    `yaml:"port"`
+	TLS          string `yaml:"tls"` // implicit, starttls or none
+	Username     string `yaml:"username"`
+	PasswordFile string `yaml:"password_file"`
+	Password     Secret `yaml:"-"` // what PasswordFile holds
+	Connections  int    `yaml:"connections"`
+
+	// Without effect in this version; Config.Warnings says so where they are given.
+	Rate     string `yaml:"rate"`
+	PerHour  int    `yaml:"per_hour"`
+	PerDay   int    `yaml:"per_day"`
+	Provider string `yaml:"provider"`
+}
+
+// Feed is a place where items come from.
+type Feed struct {
+	Name      string        `yaml:"name"`
+	URL       string        `yaml:"url"`
+	Poll      time.Duration `yaml:"poll"`
+	FirstPoll FirstPoll     `yaml:"first_poll"`
+	MaxNew    int           `yaml:"max_new"` // the flood gate: more at once are held
+	MaxAge    time.Duration `yaml:"max_age"` // the flood gate: older items are held
+	Topics    []string      `yaml:"topics"`  // added to what an item's categories say
+	Exclude   Exclude       `yaml:"exclude"`
+	Actions   Actions       `yaml:"actions"`
+}
+
+// Exclude says which items of a feed are left out.
+type Exclude struct {
+	Categories    []string `yaml:"categories"`
+	TitlePrefixes []string `yaml:"title_prefixes"`
+}
+
+// Actions says which items of a feed are take-action items.
+type Actions struct {
+	Categories        []string      `yaml:"categories"`
+	TitlePrefixes     []string      `yaml:"title_prefixes"`
+	ParagraphPrefixes []string      `yaml:"paragraph_prefixes"` // an action inside an article
+	UrgentCategories  []string      `yaml:"urgent_categories"`
+	DeadlineCategory  string        `yaml:"deadline_category"` // what stands before the date; empty: no category tells a deadline
+	DefaultLife       time.Duration `yaml:"default_life"`      // of an action without a deadline
+}
+
+// Topic is a subject that readers may choose.
+type Topic struct {
+	ID         string   `yaml:"id"`
+	Title      string   `yaml:"title"`
+	Categories []string `yaml:"categories"` // what publishers call it
+}
+
+// List is what people subscribe to.
+type List struct {
+	ID          string          `yaml:"id"`
+	Kind        newsletter.Kind `yaml:"kind"`
+	Title       string          `yaml:"title"`
+	Description string          `yaml:"description"` // one line, may be empty
+	Schedule    string          `yaml:"schedule"`    // five-field cron line; empty: an alert list, or sent by hand
+	Timezone    string          `yaml:"timezone"`
+	Zone        *time.Location  `yaml:"-"`         // what Timezone names
+	Topics      []string        `yaml:"topics"`    // empty: every item
+	MaxItems    int             `yaml:"max_items"` // 0: no limit
+	MaxAge      time.Duration   `yaml:"max_age"`   // an item that has waited longer is not chosen
+	Wait        time.Duration   `yaml:"wait"`      // alerts: how long actions that come together are gathered
+	Subject     string          `yaml:"subject"`   // text/template; empty: the title of the first item
+	Language    string          `yaml:"language"`  // BCP 47
+	Template    string          `yaml:"template"`  // empty: the one of the list's kind
+}
+
+// Alerts are limits for one reader over all alert lists. They are without effect in this version;
+// Config.Warnings says so where they are given.
+type Alerts struct {
+	AtMost     string `yaml:"at_most"`
+	QuietHours string `yaml:"quiet_hours"`
+}
+
+// HTTP is where the web pages listen, as host:port.
+type HTTP struct {
+	Listen      string `yaml:"listen"`
+	AdminListen string `yaml:"admin_listen"`
+}
+
+// Log says how much is logged and in what form.
+type Log struct {
+	Level  string `yaml:"level"`  // debug, info, warn or error
+	Format string `yaml:"format"` // text or json
+}
+
+// Default is the config before a file is read. It is not complete: some keys must be given, and
+// relays, feeds and lists bring defaults of their own.
+func Default() Config {
+	return Config{
+		HTTP: HTTP{Listen: "127.0.0.1:8080", AdminListen: "127.0.0.1:8081"},
+		Log:  Log{Level: "info", Format: "text"},
+	}
+}
+
+func defaultRelay() Relay { return Relay{Connections: 8} }
+
+func defaultFeed() Feed {
+	return Feed{
+		Poll:    15 * time.Minute,
+		MaxNew:  20,
+		MaxAge:  14 * day,
+		Actions: DefaultActions(),
+	}
+}
+
+// DefaultActions are the rules that newsrooms on WordPress commonly follow.
+func DefaultActions() Actions {
+	return Actions{
+		Categories:        []string{"Take Action", "Petition"},
+		TitlePrefixes:     []string{"Take Action:", "Petition:"},
+		ParagraphPrefixes: []string{"Take action:"},
+		UrgentCategories:  []string{"Urgent"},
+		DeadlineCategory:  "deadline-",
+		DefaultLife:       14 * day,
+	}
+}
+
+func defaultList() List {
+	return List{MaxItems: 12, MaxAge: 30 * day, Wait: 10 * time.Minute, Language: "en"}
+}

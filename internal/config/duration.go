@@ -1,0 +1,114 @@
+package config
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const day = 24 * time.Hour
+
+// misfit is a value that is not what its key wants: what it is, and how it should be written.
+type misfit struct{ what, cure string }
+
+func (m *misfit) Error() string { return m.what + "; " + m.cure }
+
+// explain takes an error apart into what is wrong and the cure.
+func explain(err error) (what, cure string) {
+	if m, ok := errors.AsType[*misfit](err); ok {
+		return m.what, m.cure
+	}
+	return err.Error(), ""
+}
+
+const durationCure = "write a number and a unit, such as 90s, 15m, 12h or 14d"
+
+// parseDuration reads a duration as Go writes it, with days in front: 15m, 14d, 1d12h. A day is 24 hours.
+func parseDuration(text string) (time.Duration, error) {
+	if text != "" && strings.Trim(text, "0123456789.") == "" {
+		return 0, &misfit{"has no unit", durationCure}
+	}
+	var total time.Duration
+	rest := text
+	if days, after, found := strings.Cut(text, "d"); found {
+		n, err := strconv.ParseUint(days, 10, 16)
+		if err != nil || n > 36500 {
+			return 0, &misfit{"is not a duration", durationCure}
+		}
+		total, rest = time.Duration(n)*day, after
+	}
+	if rest == "" && text != "" {
+		return total, nil
+	}
+	d, err := time.ParseDuration(rest)
+	if err != nil || d < 0 || strings.ContainsAny(rest, "+-") || total+d < total {
+		return 0, &misfit{"is not a duration", durationCure}
+	}
+	return total + d, nil
+}
+
+// spell is a duration as an admin would write it, without units that are 0.
+func spell(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
+// parseRate checks so many per unit of time: 50/s, 1000/h.
+func parseRate(text string) error {
+	count, unit, _ := strings.Cut(text, "/")
+	n, err := strconv.ParseUint(count, 10, 31)
+	if err != nil || n == 0 || len(unit) != 1 || !strings.Contains("smhd", unit) {
+		return &misfit{"is not a rate", "write so many per second, minute, hour or day, such as 50/s or 1000/h"}
+	}
+	return nil
+}
+
+// parseAtMost checks so many in a time: 1 per 24h.
+func parseAtMost(text string) error {
+	words := strings.Fields(text)
+	if len(words) == 3 && words[1] == "per" {
+		n, err := strconv.ParseUint(words[0], 10, 31)
+		if d, durationErr := parseDuration(words[2]); err == nil && n > 0 && durationErr == nil && d > 0 {
+			return nil
+		}
+	}
+	return &misfit{"is not a limit", "write it like 1 per 24h"}
+}
+
+// parseQuietHours checks two times of day: 22:00-07:00.
+func parseQuietHours(text string) error {
+	from, until, _ := strings.Cut(text, "-")
+	_, fromErr := time.Parse("15:04", from)
+	_, untilErr := time.Parse("15:04", until)
+	if fromErr != nil || untilErr != nil || from == until {
+		return &misfit{"is not a span of the day", "write two times of day, such as 22:00-07:00"}
+	}
+	return nil
+}
+
+// FirstPoll is how many of the items that a feed's first poll finds may be mailed, the newest first.
+// 0, written none, makes that poll a baseline which mails nothing.
+type FirstPoll int
+
+// UnmarshalText reads none or newest N, with N from 1 to 1000.
+func (f *FirstPoll) UnmarshalText(text []byte) error {
+	if string(text) == "none" {
+		*f = 0
+		return nil
+	}
+	words := strings.Fields(string(text))
+	if len(words) == 2 && words[0] == "newest" {
+		if n, err := strconv.ParseUint(words[1], 10, 16); err == nil && n >= 1 && n <= 1000 {
+			*f = FirstPoll(n)
+			return nil
+		}
+	}
+	return &misfit{"is not a choice for the first poll", "write none, or newest 20 with a number from 1 to 1000"}
+}

@@ -1,0 +1,188 @@
+package config
+
+import (
+	"strconv"
+	"strings"
+	"text/template/parse"
+	"time"
+	_ "time/tzdata" // zones must load on a machine that has no zone files
+
+	"dispatcher/internal/newsletter"
+)
+
+func (c *checker) topics() {
+	taken := map[string]string{}
+	for i := range c.cfg.Topics {
+		key := element("topics", i)
+		topic := &c.cfg.Topics[i]
+		c.id(taken, child(key, "id"), topic.ID)
+		if topic.Title == "" {
+			topic.Title = titleOf(topic.ID)
+		}
+		c.oneLine(child(key, "title"), topic.Title)
+		c.texts(child(key, "categories"), topic.Categories)
+	}
+}
+
+func (c *checker) lists() {
+	if len(c.cfg.Lists) == 0 {
+		c.missing("lists", "give at least one list that readers can subscribe to")
+	}
+	taken := map[string]string{}
+	for i := range c.cfg.Lists {
+		key := element("lists", i)
+		list := &c.cfg.Lists[i]
+		c.id(taken, child(key, "id"), list.ID)
+		if list.Title == "" {
+			list.Title = titleOf(list.ID)
+		}
+		c.oneLine(child(key, "title"), list.Title)
+		c.oneLine(child(key, "description"), list.Description)
+		c.kindAndSchedule(key, list)
+		c.zone(key, list)
+		c.listTopics(child(key, "topics"), list.Topics)
+		c.listLimits(key, list)
+		c.looks(key, list)
+	}
+}
+
+func (c *checker) kindAndSchedule(key string, list *List) {
+	kindKey, scheduleKey := child(key, "kind"), child(key, "schedule")
+	if list.Kind == "" {
+		list.Kind = newsletter.Digest
+	}
+	c.oneOf(kindKey, string(list.Kind), string(newsletter.Digest), string(newsletter.Alert))
+	switch {
+	case list.Kind == newsletter.Alert && list.Schedule != "":
+		c.problem(scheduleKey, list.Schedule, "is on an alert list, which is mailed whenever an action is urgent", "take the schedule out, or make the kind digest")
+		return
+	case list.Kind == newsletter.Digest && list.Schedule == "":
+		c.warn(kindKey, "", "is a digest without a schedule, so it is sent by hand alone", `give it a schedule such as "Mon 09:00"`)
+	}
+	if list.Schedule == "" {
+		return
+	}
+	line, err := cronLine(list.Schedule)
+	if err != nil {
+		what, cure := explain(err)
+		c.problem(scheduleKey, list.Schedule, what, cure)
+		return
+	}
+	list.Schedule = line
+}
+
+func (c *checker) zone(key string, list *List) {
+	key = child(key, "timezone")
+	if list.Timezone == "" {
+		list.Timezone = "UTC"
+		if list.Schedule != "" {
+			c.warn(key, "", "is not given, so the schedule is read as UTC", "name the zone of your readers, such as America/New_York")
+		}
+	}
+	zone, err := time.LoadLocation(list.Timezone)
+	switch {
+	case list.Timezone == "subscriber":
+		c.problem(key, list.Timezone, "is not in this version", "name one zone for all readers of the list, such as America/New_York")
+	case err != nil || list.Timezone == "Local": // Local is another time on another machine
+		c.problem(key, list.Timezone, "is not the name of a zone", "name one as the IANA database has it, such as America/New_York or UTC")
+	}
+	list.Zone = zone
+}
+
+// listTopics warns of a topic that is probably misspelt. It is no problem: a category of that very name matches it.
+func (c *checker) listTopics(key string, wanted []string) {
+	c.texts(key, wanted)
+	if len(c.cfg.Topics) == 0 {
+		return
+	}
+	var known []string
+	for _, t := range c.cfg.Topics {
+		known = newsletter.AddTopics(known, t.ID, t.Title)
+	}
+	for _, f := range c.cfg.Feeds {
+		known = newsletter.AddTopics(known, f.Topics...)
+	}
+	for i, topic := range wanted {
+		if len(newsletter.AddTopics(known, topic)) > len(known) {
+			c.warn(element(key, i), topic, "is not among the topics, so readers cannot choose it and only a category of that very name matches it", didYouMean(topic, known))
+		}
+	}
+}
+
+func (c *checker) listLimits(key string, list *List) {
+	if list.MaxItems < 0 {
+		c.problem(child(key, "max_items"), strconv.Itoa(list.MaxItems), "is too small", "write a number of items, or 0 for no limit")
+	}
+	c.atLeast(child(key, "max_age"), list.MaxAge, time.Minute)
+	if list.Kind == newsletter.Digest && c.source.given(child(key, "wait")) {
+		c.warn(child(key, "wait"), spell(list.Wait), "has no effect on a digest", "take it out")
+	}
+}
+
+// looks checks what decides the words and the looks of a list's mail.
+func (c *checker) looks(key string, list *List) {
+	c.oneLine(child(key, "subject"), list.Subject)
+	tree := parse.New("subject")
+	tree.Mode = parse.SkipFuncCheck // which functions there are is for the renderer to say
+	if _, err := tree.Parse(list.Subject, "", "", map[string]*parse.Tree{}); err != nil {
+		c.problem(child(key, "subject"), list.Subject, "is not a template", "close every {{ with }}")
+	}
+	if !isLanguage(list.Language) {
+		c.problem(child(key, "language"), list.Language, "is not a language tag", "write one such as en, fa or pt-BR (BCP 47)")
+	}
+	if err := parseName(list.Template); list.Template != "" && err != nil {
+		what, cure := explain(err)
+		c.problem(child(key, "template"), list.Template, what, cure)
+	}
+}
+
+// id checks what names a list or topic for good. A list's id is a label of its List-Id (RFC 2919
+// section 3), so it has a label's letters and length (RFC 1035 section 2.3.1).
+func (c *checker) id(taken map[string]string, key, id string) {
+	if id == "" {
+		c.missing(key, "give it a short name for good, such as iran-weekly")
+		return
+	}
+	odd := strings.ContainsFunc(id, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-'
+	})
+	if odd || len(id) > 63 || strings.Trim(id, "-") != id {
+		c.problem(key, id, "is not an id", "write up to 63 lower-case letters, digits and hyphens, such as iran-weekly")
+	}
+	c.unique(taken, key, id)
+}
+
+// titleOf makes a title of an id: "iran-weekly" is "Iran Weekly".
+func titleOf(id string) string {
+	words := strings.FieldsFunc(id, func(r rune) bool { return r == '-' })
+	for i, w := range words {
+		words[i] = strings.ToUpper(w[:1]) + w[1:]
+	}
+	return strings.Join(words, " ")
+}
+
+// isLanguage checks the shape of a language tag (RFC 5646 section 2.1): letters, then subtags of up
+// to eight letters and digits.
+func isLanguage(tag string) bool {
+	for i, part := range strings.Split(tag, "-") {
+		odd := strings.ContainsFunc(part, func(r rune) bool {
+			letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+			return !letter && (i == 0 || r < '0' || r > '9')
+		})
+		if odd || len(part) > 8 || part == "" || i == 0 && len(part) < 2 {
+			return false
+		}
+	}
+	return true
+}
+
+// parseName checks a name that stands for a file or a choice: no path can be made of it.
+func parseName(text string) error {
+	odd := strings.ContainsFunc(text, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_'
+	})
+	if odd || text == "" {
+		return &misfit{"is not a name", "write letters, digits, - and _"}
+	}
+	return nil
+}

@@ -1,0 +1,219 @@
+package config_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"dispatcher/internal/config"
+)
+
+const (
+	fullURL   = "write it in full, beginning with https://"
+	schedules = `write "Mon 09:00", "Mon,Thu 09:00", "weekdays 08:00", "daily 07:30", or a cron line such as "0 9 * * MON"; the zone goes under timezone`
+	zones     = "name one as the IANA database has it, such as America/New_York or UTC"
+	ids       = "write up to 63 lower-case letters, digits and hyphens, such as iran-weekly"
+	own       = "give each its own (upper and lower case count as the same)"
+	noClear   = "use implicit or starttls; none is for a relay on this machine (127.0.0.1, ::1, localhost)"
+	plainOne  = "write one plain address, such as news@example.org, without a name"
+)
+
+func TestProblemsOfMeaning(t *testing.T) {
+	tests := map[string]struct {
+		text string
+		want []string
+	}{
+		"what is required": {"feeds: [{name: x}]\n", []string{
+			"config.yaml: public_url: is missing; give the address under which readers reach this server, such as https://news.example.org",
+			"config.yaml: publisher.name: is missing; give the name that readers see as the sender",
+			"config.yaml: publisher.from: is missing; give the address that mail comes from, such as news@example.org",
+			"config.yaml: publisher.postal_address: is missing; give a postal address: the law of many countries wants it in every mail",
+			"config.yaml: relays: is missing; give at least one SMTP server that takes your mail",
+			"config.yaml: lists: is missing; give at least one list that readers can subscribe to",
+			"config.yaml:1: feeds[0].url: is missing; give the address of the feed",
+		}},
+		"what an element requires": {edited(t, "host: smtp.example.org", "port: 25", "id: iran-weekly, ", "") + "topics: [{title: X}]\n", []string{
+			"config.yaml:6: relays[0].host: is missing; give the name of the SMTP server, such as smtp.example.org",
+			"config.yaml:9: lists[0].id: is missing; give it a short name for good, such as iran-weekly",
+			"config.yaml:10: topics[0].id: is missing; give it a short name for good, such as iran-weekly",
+		}},
+		"public_url without TLS": {edited(t, "https://news", "http://news"), []string{
+			`config.yaml:1: public_url: "http://news.example.org" is not https; readers' links carry personal tokens: use https (http is for trying on this machine only)`,
+		}},
+		"public_url with a query": {edited(t, "https://news.example.org", "https://news.example.org/?a"), []string{
+			`config.yaml:1: public_url: "https://news.example.org/?a" has a query or a fragment; leave out what begins with ? or #`,
+		}},
+		"addresses": {edited(t, "from: news@example.org", "from: News <news@example.org>\n  reply_to: editors") + "bounce_address: a@b\n", []string{
+			`config.yaml:4: publisher.from: "News <news@example.org>" cannot be used: not an e-mail address; ` + plainOne,
+			`config.yaml:5: publisher.reply_to: "editors" cannot be used: not an e-mail address; ` + plainOne,
+			`config.yaml:11: bounce_address: "a@b" cannot be used: the part after the @ is not a domain name; ` + plainOne,
+		}},
+		"proof addresses are not shown": {smallest + "proof_to: [\"\", desk, desk@example.org]\n", []string{
+			"config.yaml:10: proof_to[0]: is empty; write an address, or take the element out",
+			"config.yaml:10: proof_to[1]: cannot be used: not an e-mail address; " + plainOne,
+		}},
+		"several lines": {edited(t, "Example Magazine", `"Example\nMagazine"`, "{id:", `{description: "a\tb", subject: "a\nb", id:`), []string{
+			`config.yaml:3: publisher.name: "Example\nMagazine" does not fit on one line; take out line ends, tabs and other control characters`,
+			`config.yaml:9: lists[0].description: "a\tb" does not fit on one line; take out line ends, tabs and other control characters`,
+			`config.yaml:9: lists[0].subject: "a\nb" does not fit on one line; take out line ends, tabs and other control characters`,
+		}},
+		"relay in the clear": {edited(t, "{host:", "{port: 25, tls: none, host:"), []string{
+			`config.yaml:6: relays[0].tls: "none" would send mail and password in the clear; ` + noClear,
+		}},
+		"relay with a port in its host": {edited(t, "host: smtp.example.org", "host: smtp.example.org:587, port: 0, tls: ssl"), []string{
+			`config.yaml:6: relays[0].host: "smtp.example.org:587" has a port in it; give the name alone and the port under port`,
+			`config.yaml:6: relays[0].port: "0" is not a port; write a number from 1 to 65535`,
+			`config.yaml:6: relays[0].tls: "ssl" is not a choice here; choose one of: implicit, starttls, none`,
+		}},
+		"relay with a URL for a host": {edited(t, "host: smtp.example.org", `host: "smtp://smtp.example.org"`), []string{
+			`config.yaml:6: relays[0].host: "smtp://smtp.example.org" is not the name of a server; give the name or IP address alone, such as smtp.example.org`,
+		}},
+		"username alone, password alone": {edited(t, ", password_file: relay.password}", "}, {host: b.example.org, password_file: relay.password}"), []string{
+			"config.yaml:6: relays[0].password_file: is missing; name the file with the password of the username",
+			"config.yaml:6: relays[1].username: is missing; give the username that goes with the password",
+		}},
+		"relay limits": {edited(t, "{host:", "{connections: 0, rate: fast, per_hour: 0, per_day: -1, provider: a/b, host:"), []string{
+			`config.yaml:6: relays[0].connections: "0" is not a number of connections; write a number from 1 to 1000`,
+			`config.yaml:6: relays[0].rate: "fast" is not a rate; write so many per second, minute, hour or day, such as 50/s or 1000/h`,
+			`config.yaml:6: relays[0].per_hour: "0" is too small; write 1 or more, or take the line out`,
+			`config.yaml:6: relays[0].per_day: "-1" is too small; write 1 or more, or take the line out`,
+			`config.yaml:6: relays[0].provider: "a/b" is not a name; write letters, digits, - and _`,
+		}},
+		"relays of one name": {edited(t, "relays: [", "relays: [{host: SMTP.example.org}, "), []string{
+			`config.yaml:6: relays[1].name: "smtp.example.org" is taken by relays[0].name; ` + own,
+		}},
+		"feeds": {edited(t, "feeds: [", `feeds: [{name: A, url: "ftp://a.example"}, {name: a, url: "https://b.example", poll: 59s, max_new: 0, max_age: 0s}, `), []string{
+			`config.yaml:7: feeds[0].url: "ftp://a.example" is not a web address; ` + fullURL,
+			`config.yaml:7: feeds[1].name: "a" is taken by feeds[0].name; ` + own,
+			`config.yaml:7: feeds[1].poll: "59s" is too short; write 1m or more`,
+			`config.yaml:7: feeds[1].max_new: "0" is too small; write 1 or more`,
+			`config.yaml:7: feeds[1].max_age: "0s" is too short; write 1m or more`,
+		}},
+		"feeds that would be called alike": {edited(t, "feeds: [", `feeds: [{url: "http://magazine.example/Feed"}, `), []string{
+			`config.yaml:7: feeds[1].name: "magazine.example-feed" is taken by feeds[0].name; ` + own,
+		}},
+		"a rule that would match everything": {edited(t, "{url:", `{actions: {title_prefixes: ["Act:", " "]}, exclude: {categories: [""]}, url:`), []string{
+			"config.yaml:7: feeds[0].actions.title_prefixes[1]: is empty; write something, or take the element out",
+			"config.yaml:7: feeds[0].exclude.categories[0]: is empty; write something, or take the element out",
+		}},
+		"ids": {smallest + "  - {id: Iran-Weekly}\n  - {id: iran-weekly}\n  - {id: -a}\ntopics: [{id: iran}, {id: iran}, {id: a b}]\n", []string{
+			`config.yaml:10: lists[1].id: "Iran-Weekly" is not an id; ` + ids,
+			`config.yaml:11: lists[2].id: "iran-weekly" is taken by lists[0].id; ` + own,
+			`config.yaml:12: lists[3].id: "-a" is not an id; ` + ids,
+			`config.yaml:13: topics[1].id: "iran" is taken by topics[0].id; ` + own,
+			`config.yaml:13: topics[2].id: "a b" is not an id; ` + ids,
+		}},
+		"kinds": {smallest + "  - {id: a, kind: digset}\n  - {id: b, kind: alert, schedule: Mon 09:00}\n", []string{
+			`config.yaml:10: lists[1].kind: "digset" is not a choice here; did you mean "digest"?`,
+			`config.yaml:11: lists[2].schedule: "Mon 09:00" is on an alert list, which is mailed whenever an action is urgent; take the schedule out, or make the kind digest`,
+		}},
+		"schedules": {edited(t, "schedule: Mon 09:00", `schedule: "@daily"`) + "  - {id: b, schedule: Mon 25:00}\n  - {id: c, schedule: Foo 09:00}\n  - {id: d, schedule: CRON_TZ=UTC 0 9 * * 1}\n  - {id: e, schedule: 0 9 * * MON#1}\n", []string{
+			`config.yaml:9: lists[0].schedule: "@daily" is not a schedule; ` + schedules,
+			`config.yaml:10: lists[1].schedule: "Mon 25:00" has no time of day such as 09:00; ` + schedules,
+			`config.yaml:11: lists[2].schedule: "Foo 09:00" does not begin with days of the week; ` + schedules,
+			`config.yaml:12: lists[3].schedule: "CRON_TZ=UTC 0 9 * * 1" is not a schedule; ` + schedules,
+			`config.yaml:13: lists[4].schedule: "0 9 * * MON#1" is not a schedule; ` + schedules,
+		}},
+		"zones": {edited(t, "America/New_York", "subscriber") + "  - {id: b, timezone: Local}\n  - {id: c, timezone: Europe/Atlantis}\n  - {id: d, timezone: ../etc/passwd}\n", []string{
+			`config.yaml:9: lists[0].timezone: "subscriber" is not in this version; name one zone for all readers of the list, such as America/New_York`,
+			`config.yaml:10: lists[1].timezone: "Local" is not the name of a zone; ` + zones,
+			`config.yaml:11: lists[2].timezone: "Europe/Atlantis" is not the name of a zone; ` + zones,
+			`config.yaml:12: lists[3].timezone: "../etc/passwd" is not the name of a zone; ` + zones,
+		}},
+		"looks": {edited(t, "{id:", `{max_items: -1, max_age: 0s, topics: [""], subject: "{{.Lead", language: e, template: ../x, id:`), []string{
+			`config.yaml:9: lists[0].max_items: "-1" is too small; write a number of items, or 0 for no limit`,
+			`config.yaml:9: lists[0].max_age: "0s" is too short; write 1m or more`,
+			`config.yaml:9: lists[0].topics[0]: is empty; write something, or take the element out`,
+			`config.yaml:9: lists[0].subject: "{{.Lead" is not a template; close every {{ with }}`,
+			`config.yaml:9: lists[0].language: "e" is not a language tag; write one such as en, fa or pt-BR (BCP 47)`,
+			`config.yaml:9: lists[0].template: "../x" is not a name; write letters, digits, - and _`,
+		}},
+		"the rest": {smallest + "rehearsal: true\nalerts: {at_most: often, quiet_hours: night}\nhttp: {listen: \":99999\", admin_listen: localhost}\nlog: {level: inf, format: xml}\ntemplates_dir: nowhere\n", []string{
+			`config.yaml:10: rehearsal: "true" has nobody to mail to; give the addresses of those who look at it under proof_to`,
+			`config.yaml:11: alerts.at_most: "often" is not a limit; write it like 1 per 24h`,
+			`config.yaml:11: alerts.quiet_hours: "night" is not a span of the day; write two times of day, such as 22:00-07:00`,
+			`config.yaml:12: http.listen: ":99999" is no place to listen; write host:port, such as 127.0.0.1:8080`,
+			`config.yaml:12: http.admin_listen: "localhost" is no place to listen; write host:port, such as 127.0.0.1:8080`,
+			`config.yaml:13: log.level: "inf" is not a choice here; did you mean "info"?`,
+			`config.yaml:13: log.format: "xml" is not a choice here; choose one of: text, json`,
+			`config.yaml:14: templates_dir: "nowhere" is not a folder that can be read; name the folder with your templates, or take the line out`,
+		}},
+		"two pages on one port": {smallest + "http: {listen: 127.0.0.1:8081}\n", []string{
+			`config.yaml:10: http.admin_listen: "127.0.0.1:8081" is the same as http.listen; give the admin page a port of its own`,
+		}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(tt.want, problems(t, tt.text)); diff != "" {
+				t.Errorf("problems (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	tests := map[string]struct {
+		text string
+		want []string
+	}{
+		"nothing to warn of": {smallest, []string{""}},
+		"schedule without a zone": {edited(t, ", timezone: America/New_York", ""), []string{
+			"config.yaml:9: lists[0].timezone: is not given, so the schedule is read as UTC; name the zone of your readers, such as America/New_York",
+		}},
+		"digest without a schedule": {edited(t, ", schedule: Mon 09:00", ""), []string{
+			`config.yaml:9: lists[0].kind: is a digest without a schedule, so it is sent by hand alone; give it a schedule such as "Mon 09:00"`,
+		}},
+		"topic that nobody declares": {edited(t, "{id:", "{topics: [Irann, IRAN, women, Labour], id:", "{url:", "{topics: [Women], url:") + "topics: [{id: iran, title: Iran}, {id: work, title: labour}]\n", []string{
+			`config.yaml:9: lists[0].topics[0]: "Irann" is not among the topics, so readers cannot choose it and only a category of that very name matches it; did you mean "iran"?`,
+		}},
+		"wait on a digest": {edited(t, "{id:", "{wait: 5m, id:"), []string{
+			`config.yaml:9: lists[0].wait: "5m" has no effect on a digest; take it out`,
+		}},
+		"what has no effect yet": {edited(t, "{host:", "{rate: 50/s, per_hour: 100, per_day: 1000, provider: ses, host:") + "alerts: {at_most: 1 per 1d, quiet_hours: 22:00-07:00}\n", []string{
+			`config.yaml:6: relays[0].rate: "50/s" has no effect in this version: mail goes as fast as the relay takes it`,
+			`config.yaml:6: relays[0].per_hour: "100" has no effect in this version: messages are not counted against a quota`,
+			`config.yaml:6: relays[0].per_day: "1000" has no effect in this version: messages are not counted against a quota`,
+			`config.yaml:6: relays[0].provider: "ses" has no effect in this version: every relay is taken for a generic one`,
+			`config.yaml:10: alerts.at_most: "1 per 1d" has no effect in this version: every alert goes to every reader of its list`,
+			`config.yaml:10: alerts.quiet_hours: "22:00-07:00" has no effect in this version: alerts go out at any hour`,
+		}},
+		"TLS on the other's port": {edited(t, "relays: [{", "relays: [{name: a, host: a.example.org, port: 587, tls: implicit}, {port: 465, tls: starttls, "), []string{
+			`config.yaml:6: relays[0].tls: "implicit" is unusual on port 587; most servers want starttls there`,
+			`config.yaml:6: relays[1].tls: "starttls" is unusual on port 465; most servers want implicit there`,
+		}},
+		"open admin page": {smallest + "http: {listen: \":80\", admin_listen: \":8081\"}\n", []string{
+			`config.yaml:10: http.admin_listen: ":8081" can be reached from other machines; listen on 127.0.0.1 unless something else keeps strangers out`,
+		}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			path := folder(t, tt.text)
+			cfg, err := config.Load(path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := strings.Split(strings.ReplaceAll(cfg.Warnings().Error(), path, "config.yaml"), "\n")
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("warnings (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestSecretFileThatEveryoneCanRead(t *testing.T) {
+	path := folder(t, smallest)
+	if err := os.Chmod(filepath.Join(filepath.Dir(path), "relay.password"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := config.Load(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "config.yaml:6: relays[0].password_file: names a file that everyone on this machine can read; take that right away with chmod o-r"
+	if got := strings.ReplaceAll(cfg.Warnings().Error(), path, "config.yaml"); got != want {
+		t.Errorf("warnings are %q, want %q", got, want)
+	}
+}

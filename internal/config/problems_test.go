@@ -1,0 +1,221 @@
+package config_test
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"dispatcher/internal/config"
+)
+
+// problems loads a config that is wrong and gives the lines of its error, with the folder taken out.
+func problems(t *testing.T, text string, environ ...string) []string {
+	t.Helper()
+	path := folder(t, text)
+	cfg, err := config.Load(path, environ)
+	if _, ok := errors.AsType[config.Problems](err); !ok {
+		t.Fatalf("Load gave %v, want Problems", err)
+	}
+	if cfg.PublicURL != "" || cfg.Relays != nil {
+		t.Error("a config with problems was handed out")
+	}
+	return strings.Split(strings.ReplaceAll(err.Error(), filepath.Dir(path)+"/", ""), "\n")
+}
+
+func TestProblemsOfTheFile(t *testing.T) {
+	const look = "look at the indentation, quotes, brackets and colons of this line and the one above"
+	const empty = "config.yaml: is empty; begin with a copy of config.example.yaml"
+	const keys = "public_url, publisher, relays, feeds, topics, lists, alerts, rehearsal, proof_to, unsubscribe_address, bounce_address, http, log, data_dir, templates_dir"
+	tests := map[string]struct{ text, want string }{
+		"nothing":          {"", empty},
+		"comments alone":   {"# to do\n\n", empty},
+		"null":             {"~\n", empty},
+		"a list":           {"- public_url\n", "config.yaml:1: is a list where keys with values belong; write its keys, one to a line: " + keys},
+		"a word":           {"# x\nhello\n", "config.yaml:2: is one value where keys with values belong; write its keys, one to a line: " + keys},
+		"two documents":    {smallest + "---\nrehearsal: true\n", "config.yaml:10: begins a second YAML document; keep one: take out the line with the three dashes"},
+		"first key by tab": {edited(t, "  name: Ex", "\tname: Ex"), "config.yaml:3: is indented with a tab; indent with spaces"},
+		"later key by tab": {edited(t, "  postal", "\tpostal"), "config.yaml:5: is indented with a tab; indent with spaces"},
+		"indented too little": {
+			edited(t, "  postal", " postal"),
+			"config.yaml:5: is not valid YAML: did not find expected key; " + look,
+		},
+		"indented too much": {
+			edited(t, "  postal", "    postal"),
+			"config.yaml:5: is not valid YAML: mapping values are not allowed in this context; " + look,
+		},
+		"no colon": {
+			edited(t, "  from: news@example.org", "  from"),
+			"config.yaml:4: is not valid YAML: could not find expected ':'; " + look,
+		},
+		"open bracket": {
+			edited(t, "password}]", "password}"),
+			"config.yaml:6: is not valid YAML: did not find expected ',' or ']'; " + look,
+		},
+		"open quote": {
+			smallest + "log:\n  level: \"info\n  format: text\n\n# end\n",
+			"config.yaml:11: is not valid YAML: found unexpected end of stream; " + look,
+		},
+		"control character": {
+			edited(t, "Example Magazine", "Example\x01Magazine"),
+			"config.yaml:3: is not valid YAML: control characters are not allowed; " + look,
+		},
+		"second colon":   {edited(t, "Example Magazine", "Example: Magazine"), "config.yaml:3: has a second colon in its value; put the value in quotes"},
+		"star":           {smallest + "  - id: daily\n    schedule: * 9 * * *\n", "config.yaml:11: has a value that begins with *; put the value in quotes"},
+		"star in braces": {edited(t, "Mon 09:00", "* 9 * * *"), "config.yaml:9: has a value that begins with *; put the value in quotes"},
+		"at":             {smallest + "  - id: daily\n    schedule: @daily\n", "config.yaml:11: has a value that begins with @; put the value in quotes"},
+		"Latin-1":        {edited(t, "Example Magazine", "Ex\xe9mple"), "config.yaml:3: is not UTF-8 text; save the file as UTF-8"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff([]string{tt.want}, problems(t, tt.text)); diff != "" {
+				t.Errorf("problems (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestFileThatCannotBeRead(t *testing.T) {
+	_, err := config.Load(filepath.Join("no", "config.yaml"), nil)
+	const want = "no/config.yaml: cannot be read: no such file or directory; name the config file with --config or DISPATCHER_CONFIG"
+	if err == nil || err.Error() != want {
+		t.Errorf("Load gave %v, want %s", err, want)
+	}
+}
+
+func TestProblemsOfShape(t *testing.T) {
+	const durations = "write a number and a unit, such as 90s, 15m, 12h or 14d"
+	tests := map[string]struct {
+		text string
+		want []string
+	}{
+		"unknown key": {edited(t, "schedule:", "scheduel:"), []string{
+			`config.yaml:9: lists[0].scheduel: unknown key; did you mean "schedule"?`,
+		}},
+		"unknown key, far from any": {smallest + "http: {prot: 80}\n", []string{
+			"config.yaml:10: http.prot: unknown key; choose one of: listen, admin_listen",
+		}},
+		"other case": {edited(t, "publisher:", "Publisher:"), []string{
+			`config.yaml:2: Publisher: unknown key; did you mean "publisher"?`,
+		}},
+		"misspelt required key is not missing too": {edited(t, "from:", "form:"), []string{
+			`config.yaml:4: publisher.form: unknown key; did you mean "from"?`,
+		}},
+		"two at once": {edited(t, "{url:", "{poll: 10, url:", "schedule:", "scheduel:"), []string{
+			`config.yaml:7: feeds[0].poll: "10" has no unit; ` + durations,
+			`config.yaml:9: lists[0].scheduel: unknown key; did you mean "schedule"?`,
+		}},
+		"shape and meaning at once": {edited(t, "{url:", "{pol: 10m, url:", "Mon 09:00", "someday", "https://news", "ftp://news"), []string{
+			`config.yaml:1: public_url: "ftp://news.example.org" is not a web address; write it in full, beginning with https://`,
+			`config.yaml:7: feeds[0].pol: unknown key; did you mean "poll"?`,
+			`config.yaml:9: lists[0].schedule: "someday" is not a schedule; write "Mon 09:00", "Mon,Thu 09:00", "weekdays 08:00", "daily 07:30", or a cron line such as "0 9 * * MON"; the zone goes under timezone`,
+		}},
+		"given twice": {edited(t, "  from:", "  name: Other\n  from:") + "feeds: []\n", []string{
+			"config.yaml:4: publisher.name: is given a second time, first on line 3; keep one of them",
+			"config.yaml:11: feeds: is given a second time, first on line 8; keep one of them",
+		}},
+		"no value": {smallest + "http:\nlog: {level: }\n", []string{
+			"config.yaml:10: http: has no value; give it one, or take the line out",
+			"config.yaml:11: log.level: has no value; give it one, or take the line out",
+		}},
+		"not text": {edited(t, "Example Magazine", "2026", "iran-weekly", "1.10") + "http: {listen: 8080}\n", []string{
+			`config.yaml:3: publisher.name: "2026" is not text as it stands; put it in quotes`,
+			`config.yaml:9: lists[0].id: "1.10" is not text as it stands; put it in quotes`,
+			`config.yaml:10: http.listen: "8080" is not text as it stands; put it in quotes`,
+		}},
+		"not a number": {edited(t, "{host:", `{port: "465", connections: 0x10, per_hour: 1.5, host:`), []string{
+			`config.yaml:6: relays[0].port: "465" is text; write it without quotes`,
+			`config.yaml:6: relays[0].connections: "0x10" is not a number; write a whole number in plain digits`,
+			`config.yaml:6: relays[0].per_hour: "1.5" is not a number; write a whole number in plain digits`,
+		}},
+		"neither true nor false": {smallest + "rehearsal: yes\n", []string{
+			`config.yaml:10: rehearsal: "yes" is neither true nor false; write one of the two`,
+		}},
+		"durations": {edited(t, "{url:", `{poll: "900", max_age: 2 weeks, actions: {default_life: -1h}, url:`, "{id:", "{max_age: 12h1d, wait: 1.5d, id:"), []string{
+			`config.yaml:7: feeds[0].poll: "900" has no unit; ` + durations,
+			`config.yaml:7: feeds[0].max_age: "2 weeks" is not a duration; ` + durations,
+			`config.yaml:7: feeds[0].actions.default_life: "-1h" is not a duration; ` + durations,
+			`config.yaml:9: lists[0].max_age: "12h1d" is not a duration; ` + durations,
+			`config.yaml:9: lists[0].wait: "1.5d" is not a duration; ` + durations,
+		}},
+		"first poll": {edited(t, "{url:", "{first_poll: newest 0, url:"), []string{
+			`config.yaml:7: feeds[0].first_poll: "newest 0" is not a choice for the first poll; write none, or newest 20 with a number from 1 to 1000`,
+		}},
+		"containers mixed up": {smallest + "http: [a]\nlog: text\ntopics: {id: a}\nproof_to: a\ndata_dir: [a]\n", []string{
+			"config.yaml:10: http: is a list where keys with values belong; write its keys, one to a line: listen, admin_listen",
+			"config.yaml:11: log: is one value where keys with values belong; write its keys, one to a line: level, format",
+			"config.yaml:12: topics: is a section where a list belongs; begin each element with a dash: - id: …",
+			"config.yaml:13: proof_to: is one value where a list belongs; put it in brackets: [ ]",
+			"config.yaml:14: data_dir: is a list where one value belongs; write key: value",
+		}},
+		"a bad element does not shift the others": {edited(t, "lists:\n", "lists:\n  - 5\n  - id: [x]\n  - {id: b, schedule: x}\n"), []string{
+			"config.yaml:9: lists[0]: is one value where keys with values belong; write its keys, one to a line: id, kind, title, description, schedule, timezone, topics, max_items, max_age, wait, subject, language, template",
+			"config.yaml:10: lists[1].id: is a list where one value belongs; write key: value",
+			`config.yaml:11: lists[2].schedule: "x" is not a schedule; write "Mon 09:00", "Mon,Thu 09:00", "weekdays 08:00", "daily 07:30", or a cron line such as "0 9 * * MON"; the zone goes under timezone`,
+		}},
+		"aliases and merge keys": {edited(t, "name: Example", "name: &n Example") + "log: &l {level: *n}\nhttp: {<<: *l}\n", []string{
+			"config.yaml:10: log.level: is an alias; aliases are not read here: write the value out",
+			"config.yaml:11: http.…: unknown key; merge keys are not read here: write the keys out",
+		}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(tt.want, problems(t, tt.text)); diff != "" {
+				t.Errorf("problems (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestProblemsOfTheEnvironment(t *testing.T) {
+	tests := map[string]string{
+		"DISPATCHER_HTTP__LISTN=x":      "DISPATCHER_HTTP__LISTN: unknown variable; did you mean DISPATCHER_HTTP__LISTEN?",
+		"DISPATCHER_HTTP_LISTEN=x":      "DISPATCHER_HTTP_LISTEN: unknown variable; did you mean DISPATCHER_HTTP__LISTEN?",
+		"DISPATCHER_CONFIGURE=x":        "DISPATCHER_CONFIGURE: unknown variable; did you mean DISPATCHER_CONFIG?",
+		"DISPATCHER_DATADIR=":           "DISPATCHER_DATADIR: unknown variable; did you mean DISPATCHER_DATA_DIR?",
+		"DISPATCHER_data_dir=x":         "DISPATCHER_data_dir: unknown variable; did you mean DISPATCHER_DATA_DIR?",
+		"DISPATCHER_PASSWORD=hunter2":   "DISPATCHER_PASSWORD: unknown variable; variables are named after keys, such as DISPATCHER_DATA_DIR and DISPATCHER_HTTP__LISTEN",
+		"DISPATCHER_HTTP=boom":          "DISPATCHER_HTTP: is a section; set DISPATCHER_HTTP__ADMIN_LISTEN or DISPATCHER_HTTP__LISTEN",
+		"DISPATCHER_PROOF_TO=a@x.org":   "DISPATCHER_PROOF_TO: belongs to a list; write it under proof_to in the config file",
+		"DISPATCHER_RELAYS__0__HOST=x":  "DISPATCHER_RELAYS__0__HOST: belongs to a list; write it under relays in the config file",
+		"DISPATCHER_REHEARSAL=yes":      `DISPATCHER_REHEARSAL: rehearsal: "yes" is neither true nor false; write one of the two`,
+		"DISPATCHER_HTTP__LISTEN=8080":  `DISPATCHER_HTTP__LISTEN: http.listen: "8080" is no place to listen; write host:port, such as 127.0.0.1:8080`,
+		"DISPATCHER_REHEARSAL=true":     `DISPATCHER_REHEARSAL: rehearsal: "true" has nobody to mail to; give the addresses of those who look at it under proof_to`,
+		"DISPATCHER_PUBLIC_URL=http://": `DISPATCHER_PUBLIC_URL: public_url: "http://" is not a web address; write it in full, beginning with https://`,
+	}
+	for variable, want := range tests {
+		if diff := cmp.Diff([]string{want}, problems(t, smallest, variable)); diff != "" {
+			t.Errorf("%s: problems (-want +got):\n%s", variable, diff)
+		}
+	}
+}
+
+func TestProblemsOfTheEnvironmentAreToldBesideABrokenFile(t *testing.T) {
+	got := problems(t, "a: [", "DISPATCHER_REHEARSAL=maybe", "DISPATCHER_NO=x")
+	if len(got) != 3 {
+		t.Errorf("problems are %q, want both of the environment and the one of the file", got)
+	}
+}
+
+func TestEnvironmentOutranksFileAndDefault(t *testing.T) {
+	environ := []string{
+		"DISPATCHER_PUBLISHER__NAME=From the: environment", "DISPATCHER_HTTP__LISTEN=127.0.0.1:9", "DISPATCHER_REHEARSAL=true",
+		"DISPATCHER_BOUNCE_ADDRESS=bounces@example.org", "DISPATCHER_LOG__LEVEL=", "DISPATCHER_CONFIG=/elsewhere.yaml", "PATH=/bin",
+	}
+	cfg := mustLoad(t, smallest+"log: {level: warn}\nrehearsal: false\nproof_to: [desk@example.org]\n", environ...)
+	got := []any{cfg.Publisher.Name, string(cfg.Publisher.From), cfg.HTTP.Listen, cfg.HTTP.AdminListen, cfg.Rehearsal, string(cfg.BounceAddress), cfg.Log.Level}
+	want := []any{"From the: environment", "news@example.org", "127.0.0.1:9", "127.0.0.1:8081", true, "bounces@example.org", "warn"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("values (-want +got):\n%s", diff)
+	}
+}
+
+func TestTheProcessEnvironmentIsNotRead(t *testing.T) {
+	t.Setenv("DISPATCHER_PUBLISHER__NAME", "another")
+	t.Setenv("DISPATCHER_NONSENSE", "x")
+	if cfg := mustLoad(t, smallest); cfg.Publisher.Name != "Example Magazine" {
+		t.Errorf("publisher.name is %q", cfg.Publisher.Name)
+	}
+}
