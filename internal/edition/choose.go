@@ -1,0 +1,92 @@
+package edition
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"dispatcher/internal/newsletter"
+)
+
+// choose are all items that a list could carry now, in reading order: the articles with the newest first, then the actions
+// with the most pressing first. An alert carries actions only.
+func (d *Desk) choose(ctx context.Context, list newsletter.List, now time.Time) ([]newsletter.Item, error) {
+	var since time.Time
+	if list.MaxAge > 0 {
+		since = now.Add(-list.MaxAge)
+	}
+	items, err := d.Queue.Unused(ctx, list.ID, d.Rehearsal, since)
+	if err != nil {
+		return nil, err
+	}
+	items = slices.DeleteFunc(items, func(i newsletter.Item) bool {
+		return !i.Open(now) || !d.Topics.Match(i.Topics, list.Topics) || list.Kind == newsletter.Alert && i.Kind != newsletter.Action
+	})
+	slices.SortStableFunc(items, readingOrder)
+	return items, nil
+}
+
+// readingOrder puts articles before actions, articles by age, and actions by urgency and deadline.
+func readingOrder(a, b newsletter.Item) int {
+	switch {
+	case a.Kind != b.Kind:
+		return order(a.Kind == newsletter.Article)
+	case a.Kind == newsletter.Article:
+		return b.Published.Compare(a.Published)
+	case a.Urgent != b.Urgent:
+		return order(a.Urgent)
+	}
+	return a.Closes().Compare(b.Closes())
+}
+
+func order(first bool) int {
+	if first {
+		return -1
+	}
+	return 1
+}
+
+// following are the items for readers of these topics; none means all.
+func (d *Desk) following(items []newsletter.Item, topics []string) []newsletter.Item {
+	return slices.DeleteFunc(slices.Clone(items), func(i newsletter.Item) bool { return !d.Topics.Match(i.Topics, topics) })
+}
+
+// limit cuts to the list's max_items. Actions have deadlines and go before articles, but one article always has its place;
+// what is cut waits for the next edition. Alerts are not cut.
+func limit(list newsletter.List, items []newsletter.Item) []newsletter.Item {
+	if list.Kind == newsletter.Alert || list.MaxItems <= 0 || len(items) <= list.MaxItems {
+		return items
+	}
+	firstAction := slices.IndexFunc(items, func(i newsletter.Item) bool { return i.Kind == newsletter.Action })
+	if firstAction < 0 {
+		return items[:list.MaxItems]
+	}
+	articles, actions := items[:firstAction], items[firstAction:]
+	keep := max(list.MaxItems-len(actions), min(1, len(articles)))
+	return slices.Concat(articles[:keep], actions[:list.MaxItems-keep])
+}
+
+// AlertDue is when an alert list is due for the urgent actions that wait since after an instant, or newsletter.ErrNotFound.
+// Actions that come together are gathered for the list's wait, unless one of them closes before there is time for that.
+func (d *Desk) AlertDue(ctx context.Context, list newsletter.List, after time.Time) (due time.Time, err error) {
+	items, err := d.choose(ctx, list, d.Now())
+	if err != nil {
+		return time.Time{}, err
+	}
+	for _, i := range items {
+		if !i.Urgent || !i.Waiting.After(after) {
+			continue
+		}
+		at := i.Waiting.Add(list.Wait)
+		if i.Closes().Before(at.Add(list.Wait)) {
+			at = i.Waiting
+		}
+		if due.IsZero() || at.Before(due) {
+			due = at
+		}
+	}
+	if due.IsZero() {
+		return time.Time{}, newsletter.ErrNotFound
+	}
+	return due, nil
+}

@@ -1,0 +1,52 @@
+// Package scheduler says when: which slot of which list is due. robfig/cron parses and steps; its runner, which forgets
+// what it missed, is not used. What has been decided stands in the store, so a restart neither repeats a slot nor loses one.
+package scheduler
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/robfig/cron/v3"
+)
+
+// Schedule is a cron line on the wall clock of a zone.
+type Schedule struct {
+	spec cron.Schedule
+}
+
+// errNever says that a cron line names an instant that never comes, such as 30 February.
+var errNever = errors.New("names a day that never comes")
+
+// Parse reads a five-field cron line (minute, hour, day of month, month, day of week). The error says what is wrong with it.
+func Parse(line string, zone *time.Location) (Schedule, error) {
+	if len(strings.Fields(line)) != 5 || strings.Contains(line, "=") || strings.HasPrefix(line, "@") {
+		return Schedule{}, fmt.Errorf("schedule %q: five fields are needed (minute, hour, day of month, month, day of week), such as \"0 9 * * MON\"", line)
+	}
+	spec, err := cron.ParseStandard(line)
+	if err != nil {
+		return Schedule{}, fmt.Errorf("schedule %q: %w", line, err)
+	}
+	if s, ok := spec.(*cron.SpecSchedule); ok {
+		s.Location = zone
+	}
+	if spec.Next(time.Date(2024, 1, 1, 0, 0, 0, 0, zone)).IsZero() {
+		return Schedule{}, fmt.Errorf("schedule %q %w", line, errNever)
+	}
+	return Schedule{spec: spec}, nil
+}
+
+// Next is the first slot after an instant, in UTC.
+func (s Schedule) Next(after time.Time) time.Time {
+	return s.spec.Next(after).UTC()
+}
+
+// latest is the last slot in (after, now], and how many there are; the zero time when there is none.
+func (s Schedule) latest(after, now time.Time) (due time.Time, n int) {
+	for next := s.Next(after); !next.IsZero() && !next.After(now); next = s.Next(next) {
+		due = next
+		n++
+	}
+	return due, n
+}
