@@ -78,7 +78,8 @@ func (i Item) Open(at time.Time) bool {
 // errDeadline says how a deadline is written.
 var errDeadline = errors.New("write a date such as 2026-12-01 (the end of that day, UTC) or an instant such as 2026-12-01T18:00:00+01:00")
 
-// ParseDeadline reads a deadline: an instant in RFC 3339, or a date, which stands for the end of that day in UTC.
+// ParseDeadline reads a deadline: an instant in RFC 3339, or a date, which stands for the end of that day in UTC. West of it the
+// action then closes some hours before its page may; the other way round we would mail petitions that nobody can sign any more.
 func ParseDeadline(text string) (time.Time, error) {
 	if day, err := time.Parse(time.DateOnly, text); err == nil {
 		return day.AddDate(0, 0, 1), nil

@@ -225,6 +225,24 @@ func TestTokensOpenOnlyForWhatTheyWereMadeFor(t *testing.T) {
 // sameBytes reports whether two tokens differ only in the bits of the last letter that stand for nothing.
 func sameBytes(a, b string) bool { return a[:len(a)-1] == b[:len(b)-1] }
 
+func TestBounceTokensNameTheirCopyAndFitALocalPart(t *testing.T) {
+	one := newsletter.Key{ID: 1, Secret: []byte("0123456789abcdef0123456789abcdef")}
+	keys := newsletter.Keys{1: one}
+	rapid.Check(t, func(t *rapid.T) {
+		d := newsletter.DeliveryKey{Edition: newsletter.EditionID(rapid.Int64Range(1, 1e9).Draw(t, "edition")), Subscriber: newsletter.SubscriberID(rapid.Int64Range(-9, 1e9).Draw(t, "subscriber"))}
+		token := one.BounceToken(d)
+		if got, err := keys.OpenBounce(strings.ToUpper(token)); err != nil || got != d || len("bounces+")+len(token) > 64 {
+			t.Fatalf("OpenBounce(BounceToken(%v)) = %v, %v; %d letters", d, got, err, len(token))
+		}
+		if _, err := keys.Open(token, newsletter.PurposeUnsubscribe); err == nil {
+			t.Fatal("a bounce token unsubscribes")
+		}
+		if _, err := (newsletter.Keys{1: {ID: 1, Secret: []byte("another secret of another house!")}}).OpenBounce(token); err == nil {
+			t.Fatal("a token of another database opens")
+		}
+	})
+}
+
 func FuzzOpen(f *testing.F) {
 	keys := newsletter.Keys{1: {ID: 1, Secret: []byte("0123456789abcdef0123456789abcdef")}}
 	f.Add(keys[1].Token(newsletter.Link{Purpose: newsletter.PurposeUnsubscribe, Subscriber: 7, List: "weekly"})[1:])

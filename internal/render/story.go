@@ -132,7 +132,7 @@ func (l layout) byline(i newsletter.Item, w *Words) template.HTML {
 
 // parent is the title of the article that an action was found in, if it is in this edition.
 func (l layout) parent(i newsletter.Item) template.HTML {
-	at := slices.IndexFunc(l.content.Items, func(o newsletter.Item) bool { return i.Parent != 0 && o.ID == i.Parent })
+	at := slices.IndexFunc(l.content.Items, func(o newsletter.Item) bool { return i.Parent != 0 && o.ID == i.Parent && o.URL == i.URL })
 	if at < 0 {
 		return ""
 	}

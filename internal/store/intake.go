@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"dispatcher/internal/newsletter"
@@ -107,6 +108,8 @@ func (in *intake) take(ctx context.Context, item newsletter.Item) (newsletter.It
 	if errors.Is(err, newsletter.ErrNotFound) {
 		id, err = in.add(ctx, item)
 	} else if err == nil {
+		// An entry without a date is published anew at every poll: its title names it on its first day alone.
+		names = slices.DeleteFunc(names, func(name string) bool { return strings.HasPrefix(name, "title:") })
 		err = in.refresh(ctx, id, item)
 	}
 	if err != nil {

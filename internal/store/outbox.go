@@ -235,22 +235,7 @@ func recordOutcome(ctx context.Context, tx *sql.Tx, o newsletter.Outcome) error 
 	if o.Owner != newsletter.OwnerRecipient {
 		return nil
 	}
-	_, err := tx.ExecContext(ctx, `INSERT INTO suppressions (address_hash, reason, evidence, at)
-		SELECT address_hash, 'recipient gone', $1, $2 FROM subscribers WHERE id = $3 ON CONFLICT DO NOTHING`,
-		fmt.Sprintf("edition %d: %d %s %s", o.Edition, o.Code, o.Enhanced, o.Words), millis(o.At), o.Subscriber)
-	return err
-}
-
-// NextDue is when the earliest pending delivery of any edition that is being sent becomes due, or newsletter.ErrNotFound.
-func (s *Store) NextDue(ctx context.Context) (time.Time, error) {
-	var at sql.NullInt64
-	err := s.read.QueryRowContext(ctx, `SELECT MIN((SELECT MIN(d.due) FROM deliveries d WHERE d.edition = e.id AND d.state = 'pending'))
-		FROM editions e WHERE e.state = 'sending'`).Scan(&at)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("looking for the next delivery: %w", err)
-	}
-	if !at.Valid {
-		return time.Time{}, newsletter.ErrNotFound
-	}
-	return instant(at.Int64), nil
+	return suppress(ctx, tx, o.Subscriber, suppression{
+		"recipient gone", fmt.Sprintf("edition %d: %d %s %s", o.Edition, o.Code, o.Enhanced, o.Words), millis(o.At),
+	})
 }

@@ -346,3 +346,38 @@ func TestTheCountsAddUp(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatComesBackIsCountedOnceAndFollowed(t *testing.T) {
+	s := open(t, t.TempDir())
+	takeIn(t, s, article("A letter from the north wing"))
+	ids := enrol(t, s, 3, "weekly")
+	enrol(t, s, 3, "urgent")
+	id := freeze(t, s, draft(t, s, "weekly", start))
+	bounce := newsletter.Bounce{DeliveryKey: newsletter.DeliveryKey{Edition: id, Subscriber: ids[0]}, Kind: newsletter.HardBounce, Status: "5.1.1", At: start}
+	if _, err := s.RecordBounce(t.Context(), bounce); !errors.Is(err, newsletter.ErrNotFound) {
+		t.Errorf("a bounce of what was not sent: %v", err)
+	}
+	for _, d := range claim(t, s, start, 3) {
+		record(t, s, sent(d))
+	}
+	for i, kind := range []newsletter.BounceKind{newsletter.HardBounce, newsletter.SoftBounce, newsletter.Complaint} {
+		bounce.Subscriber, bounce.Kind = ids[i], kind
+		for n := range 2 {
+			if first, err := s.RecordBounce(t.Context(), bounce); err != nil || first != (n == 0) {
+				t.Errorf("%s bounce, time %d: first %v, %v", kind, n+1, first, err)
+			}
+		}
+	}
+	suppressed := func(n int) bool {
+		_, err := s.Suppression(t.Context(), address(n))
+		return err == nil
+	}
+	if !suppressed(0) || suppressed(1) || !suppressed(2) {
+		t.Errorf("suppressed: hard %v, soft %v, complaint %v", suppressed(0), suppressed(1), suppressed(2))
+	}
+	for _, list := range []string{"weekly", "urgent"} {
+		if state := must[newsletter.SubscriptionState](t)(s.Subscription(t.Context(), newsletter.Link{Subscriber: ids[2], List: list})); state != newsletter.Ended {
+			t.Errorf("after a complaint the subscription to %s is %s", list, state)
+		}
+	}
+}

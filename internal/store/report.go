@@ -152,29 +152,6 @@ func (s *Store) attempts(ctx context.Context, key newsletter.DeliveryKey) ([]new
 	return all, nil
 }
 
-// Slots are the newest decided slots of a list.
-func (s *Store) Slots(ctx context.Context, list string, limit int) (map[time.Time]newsletter.SlotFate, error) {
-	type slot struct {
-		due  time.Time
-		fate newsletter.SlotFate
-	}
-	rows, err := s.read.QueryContext(ctx, `SELECT due, fate FROM slots WHERE list = $1 ORDER BY due DESC LIMIT $2`, list, limit)
-	all, err := collect(rows, err, func(r *sql.Rows) (x slot, err error) {
-		var due int64
-		err = r.Scan(&due, &x.fate)
-		x.due = instant(due)
-		return x, err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("listing slots: %w", err)
-	}
-	fates := map[time.Time]newsletter.SlotFate{}
-	for _, x := range all {
-		fates[x.due] = x.fate
-	}
-	return fates, nil
-}
-
 // Feeds are the states of all feeds that were ever polled.
 func (s *Store) Feeds(ctx context.Context) ([]newsletter.FeedState, error) {
 	rows, err := s.read.QueryContext(ctx, `SELECT `+feedColumns+` FROM feeds ORDER BY name`)

@@ -195,3 +195,14 @@ CREATE TABLE attempts (
 	words      TEXT    NOT NULL,
 	PRIMARY KEY (edition, subscriber, number)
 ) STRICT, WITHOUT ROWID;
+
+-- What came back by mail after the relay had taken a copy, each kind once for each copy.
+CREATE TABLE bounces (
+	edition    INTEGER NOT NULL,
+	subscriber INTEGER NOT NULL,
+	kind       TEXT    NOT NULL CHECK (kind IN ('hard', 'soft', 'complaint')),
+	at         INTEGER NOT NULL,
+	status     TEXT    NOT NULL,
+	words      TEXT    NOT NULL,
+	PRIMARY KEY (edition, subscriber, kind)
+) STRICT, WITHOUT ROWID;
