@@ -117,7 +117,6 @@ type List struct {
 	Wait        time.Duration   `yaml:"wait"`      // alerts: how long actions that come together are gathered
 	Subject     string          `yaml:"subject"`   // text/template; empty: the title of the first item
 	Language    string          `yaml:"language"`  // BCP 47
-	Template    string          `yaml:"template"`  // empty: the one of the list's kind
 }
 
 // Alerts are limits for one reader over all alert lists. They are without effect in this version;

@@ -130,10 +130,6 @@ func (c *checker) looks(key string, list *List) {
 	if !isLanguage(list.Language) {
 		c.problem(child(key, "language"), list.Language, "is not a language tag", "write one such as en, fa or pt-BR (BCP 47)")
 	}
-	if err := parseName(list.Template); list.Template != "" && err != nil {
-		what, cure := explain(err)
-		c.problem(child(key, "template"), list.Template, what, cure)
-	}
 }
 
 // id checks what names a list or topic for good. A list's id is a label of its List-Id (RFC 2919

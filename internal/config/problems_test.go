@@ -151,7 +151,7 @@ func TestProblemsOfShape(t *testing.T) {
 			"config.yaml:14: data_dir: is a list where one value belongs; write key: value",
 		}},
 		"a bad element does not shift the others": {edited(t, "lists:\n", "lists:\n  - 5\n  - id: [x]\n  - {id: b, schedule: x}\n"), []string{
-			"config.yaml:9: lists[0]: is one value where keys with values belong; write its keys, one to a line: id, kind, title, description, schedule, timezone, topics, max_items, max_age, wait, subject, language, template",
+			"config.yaml:9: lists[0]: is one value where keys with values belong; write its keys, one to a line: id, kind, title, description, schedule, timezone, topics, max_items, max_age, wait, subject, language",
 			"config.yaml:10: lists[1].id: is a list where one value belongs; write key: value",
 			`config.yaml:11: lists[2].schedule: "x" is not a schedule; write "Mon 09:00", "Mon,Thu 09:00", "weekdays 08:00", "daily 07:30", or a cron line such as "0 9 * * MON"; the zone goes under timezone`,
 		}},

@@ -21,6 +21,9 @@ func (c *checker) relays() {
 	taken := map[string]string{}
 	for i := range c.cfg.Relays {
 		key := element("relays", i)
+		if i > 0 {
+			c.warn(key, "", "has no effect in this version: mail goes through the first relay alone", "")
+		}
 		relay := &c.cfg.Relays[i]
 		c.relayAddress(key, relay)
 		c.relayTLS(key, relay)

@@ -1,0 +1,209 @@
+package scheduler_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"dispatcher/internal/newsletter"
+	"dispatcher/internal/scheduler"
+)
+
+// ledger remembers decided slots, as the store does, and survives the scheduler.
+type ledger struct {
+	considered map[string]time.Time
+	fates      map[newsletter.Slot]newsletter.SlotFate
+	fail       int // how many calls fail
+}
+
+func newLedger() *ledger {
+	return &ledger{considered: map[string]time.Time{}, fates: map[newsletter.Slot]newsletter.SlotFate{}}
+}
+
+func (l *ledger) Considered(_ context.Context, list string, begin time.Time) (time.Time, error) {
+	if l.fail > 0 {
+		l.fail--
+		return time.Time{}, errors.New("the disk is full")
+	}
+	if _, known := l.considered[list]; !known {
+		l.considered[list] = begin
+	}
+	return l.considered[list], nil
+}
+
+func (l *ledger) Skip(_ context.Context, slot newsletter.Slot, fate newsletter.SlotFate, _ time.Time) error {
+	return l.decide(slot, fate)
+}
+
+func (l *ledger) decide(slot newsletter.Slot, fate newsletter.SlotFate) error {
+	if _, done := l.fates[slot]; done {
+		return newsletter.ErrSlotTaken
+	}
+	l.fates[slot] = fate
+	if slot.Due.After(l.considered[slot.List]) {
+		l.considered[slot.List] = slot.Due
+	}
+	return nil
+}
+
+// press makes editions of what a test has queued.
+type press struct {
+	*ledger
+	empty  bool
+	alerts []time.Time // when urgent actions began to wait
+	orders []newsletter.Order
+	at     []time.Time
+}
+
+func (p *press) Print(_ context.Context, o newsletter.Order) (newsletter.EditionID, error) {
+	if p.empty {
+		return 0, &newsletter.NoEdition{Fate: newsletter.SkippedNoItems}
+	}
+	if err := p.decide(o.Slot, newsletter.MadeEdition); err != nil {
+		return 0, err
+	}
+	p.orders, p.at = append(p.orders, o), append(p.at, time.Now())
+	return newsletter.EditionID(len(p.orders)), nil
+}
+
+func (p *press) AlertDue(_ context.Context, l newsletter.List, after time.Time) (time.Time, error) {
+	for _, at := range p.alerts {
+		if at.After(after) {
+			return at.Add(l.Wait), nil
+		}
+	}
+	return time.Time{}, newsletter.ErrNotFound
+}
+
+// run lets a scheduler run for a while of the fake clock, as one life of serve.
+func run(t *testing.T, p *press, lists []newsletter.List, life time.Duration) string {
+	t.Helper()
+	var log strings.Builder
+	s, err := scheduler.New(p.ledger, p, lists, time.Now, slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), life)
+	defer cancel()
+	if err := s.Run(ctx); err != nil {
+		t.Error(err)
+	}
+	return log.String()
+}
+
+var daily = newsletter.List{ID: "daily", Kind: newsletter.Digest, Schedule: "0 9 * * *", Zone: time.UTC}
+
+func due(orders []newsletter.Order) (all []string) {
+	for _, o := range orders {
+		all = append(all, o.Slot.Due.Format("02T15:04"))
+	}
+	return all
+}
+
+// Promise 1: a slot yields one edition, however often serve is restarted, and the first is the next one.
+func TestEachSlotOnceWhateverRestarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // the clock begins at midnight, 1 January 2000, UTC
+		p := &press{ledger: newLedger()}
+		for range 60 {
+			run(t, p, []newsletter.List{daily}, 70*time.Minute)
+		}
+		if got := due(p.orders); !slices.Equal(got, []string{"01T09:00", "02T09:00", "03T09:00"}) {
+			t.Errorf("editions for %v", got)
+		}
+		for i, o := range p.orders {
+			if late := p.at[i].Sub(o.Slot.Due); late < 0 || late > 5*time.Second {
+				t.Errorf("the edition of %v was made %v late", o.Slot.Due, late)
+			}
+			if want := o.Slot.Due.AddDate(0, 0, 1); !o.NextSlot.Equal(want) {
+				t.Errorf("the edition of %v has %v as its next slot", o.Slot.Due, o.NextSlot)
+			}
+		}
+	})
+}
+
+func TestAfterDowntimeTheLatestSlotIsMade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &press{ledger: newLedger()}
+		run(t, p, []newsletter.List{daily}, time.Hour)
+		time.Sleep(3 * 24 * time.Hour) // of the fake clock: the machine is off
+		log := run(t, p, []newsletter.List{daily}, time.Hour)
+		if got := due(p.orders); !slices.Equal(got, []string{"03T09:00"}) || !strings.Contains(log, "missed=2") {
+			t.Errorf("editions for %v; log %s", got, log)
+		}
+	})
+}
+
+func TestASlotWithNothingNewIsDecidedToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &press{ledger: newLedger(), empty: true}
+		run(t, p, []newsletter.List{daily}, 10*time.Hour)
+		p.empty = false
+		run(t, p, []newsletter.List{daily}, 10*time.Hour)
+		if got := due(p.orders); len(got) != 0 {
+			t.Errorf("an item that came after the slot made an edition of it: %v", got)
+		}
+		if len(p.fates) != 1 {
+			t.Errorf("fates %v", p.fates)
+		}
+	})
+}
+
+func TestAnAlertIsMadeWhenItsWaitIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		alert := newsletter.List{ID: "urgent", Kind: newsletter.Alert, Wait: 10 * time.Minute}
+		p := &press{ledger: newLedger(), alerts: []time.Time{time.Now().Add(-time.Minute), time.Now().Add(time.Hour)}}
+		run(t, p, []newsletter.List{alert}, 2*time.Hour)
+		if got := due(p.orders); !slices.Equal(got, []string{"01T00:09", "01T01:10"}) {
+			t.Errorf("alerts for %v", got)
+		}
+	})
+}
+
+func TestAFailureIsToldOnceAndTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &press{ledger: newLedger()}
+		p.fail = 5
+		log := run(t, p, []newsletter.List{daily}, 10*time.Hour)
+		if got := due(p.orders); !slices.Equal(got, []string{"01T09:00"}) || strings.Count(log, "the disk is full") != 1 {
+			t.Errorf("editions for %v; log %s", got, log)
+		}
+	})
+}
+
+func TestOddSchedulesAreRefused(t *testing.T) {
+	for _, line := range []string{"", "* * * *", "0 9 * * MON *", "@daily", "@every 1s", "CRON_TZ=UTC 0 9 * * *", "TZ=UTC", "0 0 30 2 *", "0 25 * * *", "0 9 * * MON-XYZ", "22-2 * * * *"} {
+		if _, err := scheduler.Parse(line, time.UTC); err == nil {
+			t.Errorf("schedule %q is accepted", line)
+		}
+	}
+	_, err := scheduler.New(newLedger(), &press{}, []newsletter.List{{ID: "one", Schedule: "x", Zone: time.UTC}, {ID: "two", Schedule: "y", Zone: time.UTC}}, time.Now, slog.New(slog.DiscardHandler))
+	if err == nil || !strings.Contains(err.Error(), "one") || !strings.Contains(err.Error(), "two") {
+		t.Errorf("two bad lists: %v", err)
+	}
+}
+
+func TestSlotsStandOnTheListsWallClock(t *testing.T) {
+	newYork, err := time.LoadLocation("America/New_York")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := scheduler.Parse("0 9 * * MON", newYork)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Date(2026, 10, 20, 0, 0, 0, 0, time.UTC)
+	var got []string
+	for range 3 {
+		at = s.Next(at)
+		got = append(got, at.Format(time.RFC3339))
+	}
+	if want := "[2026-10-26T13:00:00Z 2026-11-02T14:00:00Z 2026-11-09T14:00:00Z]"; fmt.Sprint(got) != want {
+		t.Errorf("slots %v, want %s: nine o'clock before and after the clocks change", got, want)
+	}
+}
