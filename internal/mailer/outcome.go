@@ -2,7 +2,6 @@ package mailer
 
 import (
 	"errors"
-	"strings"
 	"time"
 
 	"dispatcher/internal/newsletter"
@@ -47,24 +46,10 @@ func outcome(d newsletter.Delivery, err error, at time.Time, jitter float64) new
 	return o
 }
 
-// goneCodes are the enhanced codes that say that the mailbox is not there (RFC 3463 section 3, RFC 7505 for 5.1.10).
-var goneCodes = []string{"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1"}
-
-// goneWords say the same where a relay gives no enhanced code.
-var goneWords = []string{"user unknown", "unknown user", "no such user", "does not exist", "no such recipient", "invalid recipient", "mailbox unavailable"}
-
 // owner says whose a permanent refusal of a recipient or message is. Only what is surely the reader's costs her address its good name.
 func owner(reply *newsletter.ReplyError) newsletter.Owner {
-	for _, code := range goneCodes {
-		if reply.Enhanced == code {
-			return newsletter.OwnerRecipient
-		}
-	}
-	plain := reply.Enhanced == "" && (reply.Code == 550 || reply.Code == 551 || reply.Code == 553)
-	for _, words := range goneWords {
-		if plain && strings.Contains(strings.ToLower(reply.Text), words) {
-			return newsletter.OwnerRecipient
-		}
+	if newsletter.RecipientGone(reply.Code, reply.Enhanced, reply.Text) {
+		return newsletter.OwnerRecipient
 	}
 	return newsletter.OwnerOther
 }

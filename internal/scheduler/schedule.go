@@ -16,23 +16,27 @@ type Schedule struct {
 	spec cron.Schedule
 }
 
-// errNever says that a cron line names an instant that never comes, such as 30 February.
-var errNever = errors.New("names a day that never comes")
+// Why a schedule is refused: phrases that go on after the schedule itself.
+var (
+	errFields = errors.New(`has not the five fields of a cron line (minute, hour, day of month, month, day of week), such as "0 9 * * MON"`)
+	errNever  = errors.New("names a day that never comes")
+)
 
-// Parse reads a five-field cron line (minute, hour, day of month, month, day of week). The error says what is wrong with it.
+// Parse reads a five-field cron line (minute, hour, day of month, month, day of week). The error goes on after the line:
+// "names a day that never comes".
 func Parse(line string, zone *time.Location) (Schedule, error) {
 	if len(strings.Fields(line)) != 5 || strings.Contains(line, "=") || strings.HasPrefix(line, "@") {
-		return Schedule{}, fmt.Errorf("schedule %q: five fields are needed (minute, hour, day of month, month, day of week), such as \"0 9 * * MON\"", line)
+		return Schedule{}, errFields
 	}
 	spec, err := cron.ParseStandard(line)
 	if err != nil {
-		return Schedule{}, fmt.Errorf("schedule %q: %w", line, err)
+		return Schedule{}, fmt.Errorf("is not a cron line: %w", err)
 	}
 	if s, ok := spec.(*cron.SpecSchedule); ok {
 		s.Location = zone
 	}
 	if spec.Next(time.Date(2024, 1, 1, 0, 0, 0, 0, zone)).IsZero() {
-		return Schedule{}, fmt.Errorf("schedule %q %w", line, errNever)
+		return Schedule{}, errNever
 	}
 	return Schedule{spec: spec}, nil
 }

@@ -51,7 +51,7 @@ func New(ledger Ledger, press Press, lists []newsletter.List, now func() time.Ti
 		if l.Schedule != "" {
 			schedule, err := Parse(l.Schedule, l.Zone)
 			if err != nil {
-				errs = append(errs, fmt.Errorf("list %s: %w", l.ID, err))
+				errs = append(errs, fmt.Errorf("list %s: schedule %q %w", l.ID, l.Schedule, err))
 				continue
 			}
 			p.schedule = &schedule
