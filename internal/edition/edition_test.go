@@ -131,8 +131,12 @@ func TestEachGroupOfReadersGetsWhatItFollows(t *testing.T) {
 	q := &queue{
 		items: []newsletter.Item{article(1, "Iran"), article(2, "Press"), article(3, "Sport")},
 		audience: []newsletter.Audience{
-			{Readers: 10}, {Topics: []string{"iran"}, Readers: 5}, {Topics: []string{"iran"}, Language: "fa", Readers: 2},
-			{Topics: []string{"cooking"}, Readers: 1}, {Language: "en", Readers: 7}, {Topics: []string{"iran", "press", "sport"}, Readers: 1},
+			{Readers: 10},
+			{Topics: []string{"iran"}, Readers: 5},
+			{Topics: []string{"iran"}, Language: "fa", Readers: 2},
+			{Topics: []string{"cooking"}, Readers: 1},
+			{Language: "en", Readers: 7},
+			{Topics: []string{"iran", "press", "sport"}, Readers: 1},
 		},
 	}
 	d, p := desk(q)

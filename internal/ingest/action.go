@@ -145,15 +145,28 @@ func (r ActionRules) inside(article newsletter.Item, c content, categories []str
 		if slices.ContainsFunc(actions, same) {
 			continue
 		}
+		title := cardTitle(text, links[0], article.Title)
 		action := newsletter.Item{
 			Kind: newsletter.Action, Feed: article.Feed, URL: article.URL, Language: article.Language, Topics: article.Topics,
 			Published: article.Published, FirstSeen: article.FirstSeen, Waiting: article.Waiting,
-			Title: cardTitle(text, links[0], article.Title), Summary: wholeSentences(text, false), Petition: links[0].url,
+			Title: title, Summary: afterTitle(wholeSentences(text, false), title), Petition: links[0].url,
 		}
 		r.setTerms(&action, categories)
 		actions = append(actions, action)
 	}
 	return actions
+}
+
+// afterTitle is a summary without its first sentence where that is the title: a card does not say the same twice.
+func afterTitle(summary, title string) string {
+	if len(summary) < len(title) || !strings.EqualFold(summary[:len(title)], title) {
+		return summary
+	}
+	rest := strings.TrimLeft(summary[len(title):], ".!?…")
+	if len(rest) == len(summary)-len(title) && rest != "" { // the sentence goes on
+		return summary
+	}
+	return strings.TrimSpace(rest)
 }
 
 // cardTitle makes a title that can stand alone from the paragraph of an action: the link's own words where they say

@@ -57,7 +57,7 @@ func (g gate) judge(ctx context.Context, queue Queue, log *slog.Logger, t *take)
 	}
 	if held > 0 {
 		log.WarnContext(ctx, "items held", "feed", g.source, "held", held, "reason", first,
-			"cure", "look at them with `dispatcher items list --held`, let them go with `dispatcher items release`")
+			"cure", "look at them with `dispatcher items list --state held`, let them go with `dispatcher items release`")
 	}
 	return nil
 }

@@ -24,12 +24,15 @@ type Outbox interface {
 	BeginRun(ctx context.Context, now time.Time) (run newsletter.RunID, takenBack int, err error)
 	ClaimDeliveries(ctx context.Context, claim newsletter.Claim) ([]newsletter.Delivery, error)
 	RecordOutcomes(ctx context.Context, outcomes []newsletter.Outcome) error
+	// FinishEditions marks the editions done of which nothing is open any more, and returns them with their counts.
+	FinishEditions(ctx context.Context) ([]newsletter.Edition, error)
 	EndRun(ctx context.Context, run newsletter.RunID, now time.Time) error
 }
 
 // Composer makes one reader's message (package render). It may be called from many goroutines.
 type Composer interface {
-	Compose(ctx context.Context, d newsletter.Delivery) (newsletter.Message, error)
+	// Compose appends the message's data to buffer, which the caller may use again when it is done with the message.
+	Compose(ctx context.Context, d newsletter.Delivery, buffer []byte) (newsletter.Message, error)
 }
 
 // Mailer sends what is in the outbox. Only one may run on a database: the caller holds its lock.
@@ -64,8 +67,8 @@ func (m *Mailer) Run(ctx context.Context) error {
 	g.Go(func() error { return m.feed(gctx, run, work) })
 	line := &lineState{relay: m.Relay.Name, log: m.Log}
 	for range max(1, m.Relay.Connections) {
-		w := &worker{Mailer: m, line: line, recorder: recorder}
-		g.Go(func() error { return w.run(gctx, work) })
+		w := &worker{Mailer: m, line: line, recorder: recorder, work: work}
+		g.Go(func() error { return w.run(gctx) })
 	}
 	err = g.Wait()
 	recorder.close()
@@ -78,8 +81,13 @@ func (m *Mailer) Run(ctx context.Context) error {
 // feed claims deliveries and hands them to the workers, until it is cancelled.
 func (m *Mailer) feed(ctx context.Context, run newsletter.RunID, work chan<- newsletter.Delivery) error {
 	poll, failing := cmp.Or(m.Poll, defaultPoll), false
+	look := time.NewTicker(poll)
+	defer look.Stop()
 	for ctx.Err() == nil {
 		claimed, err := m.claim(ctx, run)
+		if err == nil && len(claimed) == 0 {
+			err = m.finish(ctx)
+		}
 		if err != nil && ctx.Err() == nil && !failing {
 			m.Log.Error("reading the outbox failed, will try again", "error", err)
 		}
@@ -93,12 +101,23 @@ func (m *Mailer) feed(ctx context.Context, run newsletter.RunID, work chan<- new
 		}
 		if len(claimed) == 0 {
 			select {
-			case <-time.After(poll):
+			case <-look.C:
 			case <-ctx.Done():
 			}
 		}
 	}
 	return nil
+}
+
+// finish tells the end of each edition, once.
+func (m *Mailer) finish(ctx context.Context) error {
+	done, err := m.Outbox.FinishEditions(ctx)
+	for _, e := range done {
+		c := e.Counts
+		m.Log.Info("edition done", "edition", e.ID, "list", e.List, "audience", c.Audience, "sent", c.Sent, "failed", c.Failed,
+			"withdrawn", c.Withdrawn, "unknown", c.Unknown, "after", m.Now().Sub(e.Made).Round(time.Second))
+	}
+	return err
 }
 
 // claim takes a few deliveries for each worker, the most urgent lane first. Few, so that an alert that comes while a
@@ -120,12 +139,27 @@ func SendOne(ctx context.Context, r Relay, message newsletter.Message) error {
 	if err != nil {
 		return fmt.Errorf("connecting to relay %s: %w", r.Name, err)
 	}
-	if err := s.send(message); err != nil {
+	if err := sendPlainly(s, message); err != nil {
 		s.drop()
 		return fmt.Errorf("sending through relay %s: %w", r.Name, err)
 	}
 	s.quit()
 	return nil
+}
+
+// sendPlainly sends one message in the plain dialogue.
+func sendPlainly(s *session, m newsletter.Message) error {
+	if err := s.offer(m); err != nil {
+		return err
+	}
+	if err := s.text(m); err != nil {
+		return err
+	}
+	s.end()
+	if err := s.flush(s.timeouts.End); err != nil {
+		return &cutError{doing: "ending a message", afterEnd: true, err: err}
+	}
+	return s.taken()
 }
 
 // Probe connects, secures and logs in, and sends nothing.

@@ -77,6 +77,8 @@ func (o *outbox) ClaimDeliveries(_ context.Context, c newsletter.Claim) (claimed
 	return claimed, nil
 }
 
+func (*outbox) FinishEditions(context.Context) ([]newsletter.Edition, error) { return nil, nil }
+
 // settle says when everything has its last outcome.
 func (o *outbox) settle() {
 	if len(o.waiting) > 0 || len(o.claimed) > 0 {
@@ -120,9 +122,9 @@ func (o *outbox) of(id newsletter.SubscriberID) (all []newsletter.Outcome) {
 // composer writes a short message with the delivery's number as Message-ID.
 type composer struct{}
 
-func (composer) Compose(_ context.Context, d newsletter.Delivery) (newsletter.Message, error) {
-	text := fmt.Sprintf("Message-ID: <%d@example.org>\r\nSubject: A letter\r\n\r\n.A line that begins with a dot.\r\n", d.Subscriber)
-	return newsletter.Message{From: "news@example.org", To: d.Address, Data: []byte(text)}, nil
+func (composer) Compose(_ context.Context, d newsletter.Delivery, buffer []byte) (newsletter.Message, error) {
+	text := fmt.Sprintf("Message-ID: <%d@example.org>\r\nSubject: A letter\r\n\r\n..A line that begins with a dot.\r\n", d.Subscriber)
+	return newsletter.Message{From: "news@example.org", To: d.Address, Data: append(buffer, text...)}, nil
 }
 
 // clock is a clock that a test moves.

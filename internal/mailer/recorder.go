@@ -3,86 +3,101 @@ package mailer
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"dispatcher/internal/newsletter"
 )
 
 // recorder writes outcomes down in groups: whatever has come while the last group was being written makes the next.
-// A sync costs the same for one outcome as for all.
+// A sync costs the same for one outcome as for all. Each connection has at most one outcome here, so a group is never
+// larger than their number.
 type recorder struct {
 	outbox Outbox
 	log    *slog.Logger
-	in     chan entry
-	stop   chan struct{}
+
+	mu      sync.Mutex
+	waiting []entry
+	come    chan struct{} // has a token while waiting is not empty, or when it is closed
+	closed  bool
 }
 
-// entry is an outcome and the worker that waits for it.
+// entry is an outcome and what its worker waits for.
 type entry struct {
 	outcome newsletter.Outcome
 	done    chan struct{}
 }
 
 func newRecorder(outbox Outbox, log *slog.Logger) *recorder {
-	return &recorder{outbox: outbox, log: log, in: make(chan entry), stop: make(chan struct{})}
+	return &recorder{outbox: outbox, log: log, come: make(chan struct{}, 1)}
 }
 
-// record returns when the outcome is on disk. It takes as long as it takes: what cannot be recorded must not be followed
-// by another message, so a full disk stops the sending until there is room.
-func (r *recorder) record(o newsletter.Outcome) {
-	e := entry{o, make(chan struct{})}
-	r.in <- e
-	<-e.done
+// submit returns at once with a channel that is closed when the outcome is on disk. That takes as long as it takes: a full
+// disk stops the sending until there is room.
+func (r *recorder) submit(o newsletter.Outcome) chan struct{} {
+	done := make(chan struct{})
+	r.mu.Lock()
+	r.waiting = append(r.waiting, entry{o, done})
+	r.mu.Unlock()
+	r.wake()
+	return done
 }
 
-// close ends run. Nobody may call record any more.
-func (r *recorder) close() { close(r.stop) }
-
-func (r *recorder) run() {
-	for {
-		select {
-		case e := <-r.in:
-			r.write(r.gather(e))
-		case <-r.stop:
-			return
-		}
+func (r *recorder) wake() {
+	select {
+	case r.come <- struct{}{}:
+	default:
 	}
 }
 
-// gather takes what else is waiting already.
-func (r *recorder) gather(first entry) []entry {
-	group := []entry{first}
-	for {
-		select {
-		case e := <-r.in:
-			group = append(group, e)
-		default:
-			return group
+// close ends run once nothing is waiting. Nobody may submit any more.
+func (r *recorder) close() {
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
+	r.wake()
+}
+
+func (r *recorder) run() {
+	var group []entry
+	var outcomes []newsletter.Outcome
+	for range r.come {
+		r.mu.Lock()
+		group, r.waiting = r.waiting, group[:0]
+		over := r.closed && len(group) == 0
+		r.mu.Unlock()
+		if over {
+			return
 		}
+		if len(group) == 0 {
+			continue
+		}
+		outcomes = outcomes[:0]
+		for _, e := range group {
+			outcomes = append(outcomes, e.outcome)
+		}
+		r.write(outcomes)
+		for _, e := range group {
+			close(e.done)
+		}
+		r.wake() // what has come meanwhile, or the end
 	}
 }
 
 // write keeps trying until the group is on disk.
-func (r *recorder) write(group []entry) {
-	outcomes := make([]newsletter.Outcome, len(group))
-	for i, e := range group {
-		outcomes[i] = e.outcome
-	}
+func (r *recorder) write(outcomes []newsletter.Outcome) {
 	for wait, failing := 100*time.Millisecond, false; ; wait = min(2*wait, 10*time.Second) {
 		err := r.outbox.RecordOutcomes(context.Background(), outcomes)
 		if err == nil {
 			if failing {
 				r.log.Info("outcomes are recorded again")
 			}
-			break
+			return
 		}
 		if !failing {
 			r.log.Error("recording outcomes failed: sending waits until it succeeds; is the disk full or read-only?", "error", err)
 			failing = true
 		}
 		time.Sleep(wait)
-	}
-	for _, e := range group {
-		close(e.done)
 	}
 }

@@ -15,20 +15,40 @@ type worker struct {
 	*Mailer
 	line     *lineState
 	recorder *recorder
-	session  *session // nil: not connected
+	work     <-chan newsletter.Delivery
+
+	session  *session      // nil: not connected
+	recorded chan struct{} // closed when the last outcome is on disk
+	spare    []byte        // a buffer for the next message's data
+}
+
+// freight is a delivery with its message, on its way over the worker's connection.
+type freight struct {
+	newsletter.Delivery
+	message newsletter.Message
+	offered bool // its envelope rides behind the end of the last message
+	broken  int  // fresh connections that broke under it
 }
 
 // idle is how long a connection is kept without work. Relays close theirs after five minutes or so.
 const idle = 30 * time.Second
 
-// run takes deliveries until it is cancelled. The message that is on the line is finished and its outcome recorded.
-func (w *worker) run(ctx context.Context, work <-chan newsletter.Delivery) error {
+// mostBroken is how many fresh connections may break under one delivery before it makes room for others.
+const mostBroken = 3
+
+// run carries deliveries until it is cancelled. The message that is on the line is finished and its outcome recorded.
+func (w *worker) run(ctx context.Context) error {
 	defer w.hangUp()
+	timer := time.NewTimer(idle)
+	defer timer.Stop()
 	for {
+		timer.Reset(idle)
 		select {
-		case d := <-work:
-			w.deliver(ctx, d)
-		case <-time.After(idle):
+		case d := <-w.work:
+			for next := w.load(ctx, d); next != nil; {
+				next = w.carry(ctx, next)
+			}
+		case <-timer.C:
 			w.hangUp()
 		case <-ctx.Done():
 			return nil
@@ -36,71 +56,153 @@ func (w *worker) run(ctx context.Context, work <-chan newsletter.Delivery) error
 	}
 }
 
+// hangUp ends the session, once the last outcome is on disk.
 func (w *worker) hangUp() {
+	w.settled()
 	if w.session != nil {
 		w.session.quit()
 		w.session = nil
 	}
 }
 
-// deliver makes one try at a delivery and has its outcome on disk when it returns. It returns without an outcome only when it
-// was cancelled while the relay was out of reach; the claim is then given back by EndRun.
-func (w *worker) deliver(ctx context.Context, d newsletter.Delivery) {
-	message, err := w.Composer.Compose(ctx, d)
+// load composes a delivery's message. It returns nil when there is none to carry.
+func (w *worker) load(ctx context.Context, d newsletter.Delivery) *freight {
+	m, err := w.Composer.Compose(ctx, d, w.spare[:0])
 	if err != nil {
 		if ctx.Err() == nil {
 			w.Log.Error("composing a message failed", "edition", d.Edition, "subscriber", d.Subscriber, "error", newsletter.Redact(err.Error()))
-			w.recorder.record(outcome(d, err, w.Now(), jitter()))
+			w.record(outcome(d, err, w.Now(), jitter()))
 		}
-		return
+		return nil
 	}
-	for fresh := false; ; fresh = true {
-		reused := w.session != nil && !fresh
-		if !w.connect(ctx, d) {
-			return
-		}
-		err := w.session.send(message)
-		w.settle(err)
-		if again(err, reused) {
-			continue
-		}
-		w.recorder.record(outcome(d, err, w.Now(), jitter()))
-		return
-	}
+	w.spare = nil
+	return &freight{Delivery: d, message: m}
 }
 
-// again reports whether a try says nothing, since it met a kept connection that had died in the meantime, or that the relay
-// wanted to close: it is made again at once on a fresh one, and nobody is blamed.
-func again(err error, reused bool) bool {
-	var cut *cutError
-	var reply *newsletter.ReplyError
-	return reused && (errors.As(err, &cut) && !cut.afterEnd || errors.As(err, &reply) && reply.Code == 421)
+// carry makes one try at a delivery and returns what to carry next: the delivery whose envelope rode along, the same one where
+// a connection broke under it that says nothing about it, or nil.
+func (w *worker) carry(ctx context.Context, f *freight) (next *freight) {
+	if !w.connect(ctx, f) {
+		return nil
+	}
+	fresh := w.session.carried == 0
+	if err := w.offer(f); err != nil {
+		return w.refused(f, err, fresh)
+	}
+	if err := w.session.text(f.message); err != nil {
+		return w.refused(f, err, fresh)
+	}
+	w.settled() // what cannot be recorded must not be followed by another message
+	w.session.end()
+	if next = w.companion(ctx); next != nil {
+		w.session.envelope(next.message)
+		next.offered = true
+	}
+	err := w.session.flush(w.session.timeouts.End)
+	if err != nil {
+		err = &cutError{doing: "ending a message", afterEnd: true, err: err}
+	} else {
+		err = w.session.taken()
+	}
+	w.unload(f, err)
+	if w.session == nil && next != nil {
+		next.offered = false
+	}
+	return next
 }
 
-// settle leaves the connection ready for the next message, or closed.
-func (w *worker) settle(err error) {
-	var reply *newsletter.ReplyError
-	switch {
-	case err == nil: // acceptance is final and ends the transaction: no RSET is needed
-	case errors.As(err, &reply) && reply.Code != 421 && reply.Stage != newsletter.StageEnd:
-		if w.session.reset() != nil {
-			w.dropLine()
+// offer gets the relay ready for a message's data.
+func (w *worker) offer(f *freight) error {
+	if !w.session.pipelined {
+		return w.session.offer(f.message)
+	}
+	if !f.offered {
+		w.session.envelope(f.message)
+		if err := w.session.flush(w.session.timeouts.Command); err != nil {
+			return &cutError{doing: "at mail", err: err}
 		}
-	case errors.As(err, &reply) && reply.Code != 421: // refused after the end of DATA: the transaction is over
+	}
+	f.offered = false
+	return w.session.accepted()
+}
+
+// companion is the next delivery if there is one at hand and its envelope may ride behind the message that is ending.
+func (w *worker) companion(ctx context.Context) *freight {
+	last := w.Relay.Messages > 0 && w.session.carried >= w.Relay.Messages
+	if !w.session.pipelined || last || ctx.Err() != nil {
+		return nil
+	}
+	select {
+	case d := <-w.work:
+		next := w.load(ctx, d)
+		if next == nil || w.tooLate(next.Delivery) {
+			return nil
+		}
+		return next
 	default:
-		w.dropLine()
+		return nil
 	}
 }
 
-func (w *worker) dropLine() {
-	w.session.drop()
-	w.session = nil
+// refused ends a try that did not get as far as the end of the data. A connection that broke or was closed by the relay
+// says nothing about the reader: she is tried again at once on a fresh one, unless several have broken under her.
+func (w *worker) refused(f *freight, err error, fresh bool) *freight {
+	var reply *newsletter.ReplyError
+	verdict := errors.As(err, &reply) && reply.Code != 421
+	if !verdict {
+		w.session.drop()
+		w.session = nil
+		if fresh {
+			f.broken++
+		}
+		if f.broken < mostBroken {
+			return f
+		}
+	}
+	w.unload(f, err)
+	return nil
+}
+
+// unload records what a try meant, and leaves the connection ready for the next message, or closed.
+func (w *worker) unload(f *freight, err error) {
+	var reply *newsletter.ReplyError
+	verdict := err == nil || errors.As(err, &reply) && reply.Code != 421
+	if !verdict && w.session != nil {
+		w.session.drop()
+		w.session = nil
+	}
+	w.record(outcome(f.Delivery, err, w.Now(), jitter()))
+	w.spare = f.message.Data
+	if w.session != nil && w.Relay.Messages > 0 && w.session.carried >= w.Relay.Messages {
+		w.hangUp()
+	}
+}
+
+// record hands an outcome to the recorder. settled waits until it is on disk.
+func (w *worker) record(o newsletter.Outcome) {
+	w.settled()
+	w.recorded = w.recorder.submit(o)
+}
+
+func (w *worker) settled() {
+	if w.recorded != nil {
+		<-w.recorded
+		w.recorded = nil
+	}
 }
 
 // connect sees to it that there is a session. While the relay is out of reach or refuses us, the delivery waits here,
 // unblamed; what would be too late by then is given back to be judged by the next claim. False means: do not send.
-func (w *worker) connect(ctx context.Context, d newsletter.Delivery) bool {
-	for wait := 250 * time.Millisecond; w.session == nil; wait = min(2*wait, time.Minute) {
+func (w *worker) connect(ctx context.Context, f *freight) bool {
+	wait := 100 * time.Millisecond << f.broken
+	for pause := f.broken > 0; w.session == nil; pause, wait = true, min(2*wait, time.Minute) {
+		if pause {
+			select {
+			case <-time.After(wait):
+			case <-ctx.Done():
+				return false
+			}
+		}
 		s, err := dial(ctx, w.Relay)
 		if err == nil {
 			w.session = s
@@ -111,20 +213,20 @@ func (w *worker) connect(ctx context.Context, d newsletter.Delivery) bool {
 			return false
 		}
 		w.line.down(err)
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-			return false
-		}
 	}
-	if now := w.Now(); !now.Before(d.Expires) || !d.Until.IsZero() && !now.Before(d.Until) {
-		w.recorder.record(newsletter.Outcome{
-			DeliveryKey: d.DeliveryKey, State: newsletter.Pending, At: now, Due: now, Attempts: d.Attempts,
-			Words: "the relay was out of reach",
-		})
+	return f.offered || !w.tooLate(f.Delivery) && ctx.Err() == nil
+}
+
+// tooLate gives a delivery back whose time has come while it waited here: the next claim picks another form of it, or withdraws it.
+func (w *worker) tooLate(d newsletter.Delivery) bool {
+	now := w.Now()
+	if now.Before(d.Expires) && (d.Until.IsZero() || now.Before(d.Until)) {
 		return false
 	}
-	return ctx.Err() == nil
+	w.record(newsletter.Outcome{
+		DeliveryKey: d.DeliveryKey, State: newsletter.Pending, At: now, Due: now, Attempts: d.Attempts, Words: "it waited past its time",
+	})
+	return true
 }
 
 // lineState tells the log once that the relay is out of reach, and once that it is back, whatever the number of workers.

@@ -1,6 +1,7 @@
 package newsletter
 
 import (
+	"bytes"
 	"fmt"
 	"time"
 )
@@ -78,11 +79,26 @@ type Claim struct {
 	ProofsOnly bool // rehearsal: no reader's copy is given out
 }
 
-// Message is a delivery ready for SMTP: envelope and RFC 5322 bytes with CRLF line ends, not dot-stuffed.
+// Message is a delivery ready for SMTP: the envelope, and RFC 5322 bytes as DATA takes them.
 type Message struct {
 	From Address
 	To   Address
-	Data []byte
+	Data []byte // lines end in CRLF, the last one too; dots at line starts are doubled (DotStuff)
+}
+
+// DotStuff doubles the dots with which lines begin (RFC 5321 section 4.5.2). It returns data itself where there are none.
+func DotStuff(data []byte) []byte {
+	if !bytes.HasPrefix(data, []byte(".")) && !bytes.Contains(data, []byte("\n.")) {
+		return data
+	}
+	stuffed := make([]byte, 0, len(data)+16)
+	for line := range bytes.Lines(data) {
+		if line[0] == '.' {
+			stuffed = append(stuffed, '.')
+		}
+		stuffed = append(stuffed, line...)
+	}
+	return stuffed
 }
 
 // Owner says whose fault a refusal is.

@@ -36,8 +36,8 @@ type form struct {
 // keptForms bounds the memory for compiled variants: more than this many are seldom sent at one time.
 const keptForms = 100
 
-// Compose makes the message of one delivery.
-func (c *Composer) Compose(ctx context.Context, d newsletter.Delivery) (newsletter.Message, error) {
+// Compose makes the message of one delivery. Its data is appended to buffer, which may be nil.
+func (c *Composer) Compose(ctx context.Context, d newsletter.Delivery, buffer []byte) (newsletter.Message, error) {
 	m, err := c.message(ctx, form{d.Edition, d.Variant, d.Until})
 	if err != nil {
 		return newsletter.Message{}, err
@@ -45,7 +45,7 @@ func (c *Composer) Compose(ctx context.Context, d newsletter.Delivery) (newslett
 	if _, known := c.Keys[d.KeyID]; !known {
 		return newsletter.Message{}, fmt.Errorf("edition %d was made with key %d: %w", d.Edition, d.KeyID, newsletter.ErrNotFound)
 	}
-	return newsletter.Message{From: c.sender(d), To: d.Address, Data: m.Append(nil, c.Personal(d))}, nil
+	return newsletter.Message{From: c.sender(d), To: d.Address, Data: m.AppendStuffed(buffer, c.Personal(d))}, nil
 }
 
 // message compiles a variant, or finds it compiled.

@@ -54,8 +54,9 @@ func (m marks) hole(letter byte) string { return markerPrefix + m.nonce + string
 // piece is a stretch of fixed text, or one hole.
 type piece struct {
 	fixed []byte
-	hole  byte // 0: fixed text
-	when  byte // markNamed, markNameless or markEveryone
+	wire  []byte // fixed, dot-stuffed; set by Compile
+	hole  byte   // 0: fixed text
+	when  byte   // markNamed, markNameless or markEveryone
 }
 
 // cut takes a text apart at its markers and returns their letters too, in order. In quoted-printable text a
@@ -156,7 +157,11 @@ func Compile(v newsletter.Variant) (*Message, error) {
 			body[i].fixed = selfContained(body[i].fixed)
 		}
 	}
-	return &Message{append(header, body...)}, nil
+	pieces := append(header, body...)
+	for i := range pieces {
+		pieces[i].wire = newsletter.DotStuff(pieces[i].fixed) // each begins a line, or in the middle of a header's
+	}
+	return &Message{pieces}, nil
 }
 
 // selfContained makes a stretch of quoted-printable text begin and end in column 0, so that what stands before and

@@ -20,6 +20,16 @@ const (
 // Append adds one reader's message (RFC 5322) to dst: lines end in CRLF, dots at line starts are not yet doubled. For a
 // name that is one clean line, as the store hands them out, it allocates nothing but what dst needs to grow.
 func (m *Message) Append(dst []byte, p newsletter.Personal) []byte {
+	return m.append(dst, p, false)
+}
+
+// AppendStuffed is Append with the dots at line starts doubled, as DATA takes them (RFC 5321 section 4.5.2). What is
+// spliced in never begins a line with a dot.
+func (m *Message) AppendStuffed(dst []byte, p newsletter.Personal) []byte {
+	return m.append(dst, p, true)
+}
+
+func (m *Message) append(dst []byte, p newsletter.Personal, stuffed bool) []byte {
 	name, link := clean(p)
 	skip := skipped(name)
 	for i := range m.pieces {
@@ -29,7 +39,11 @@ func (m *Message) Append(dst []byte, p newsletter.Personal) []byte {
 		}
 		switch piece.hole {
 		case 0:
-			dst = append(dst, piece.fixed...)
+			fixed := piece.fixed
+			if stuffed {
+				fixed = piece.wire
+			}
+			dst = append(dst, fixed...)
 		case holeTo:
 			dst = appendRecipient(dst, name, string(p.Address))
 		case holeDate:

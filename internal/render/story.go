@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"golang.org/x/text/language"
@@ -63,13 +64,13 @@ func (l layout) story(i newsletter.Item) Story {
 		s.Topic = newsletter.OneLine(i.Topics[0], maxName)
 	}
 	if s.Summary == "" {
-		s.Summary = newsletter.OneLine(strings.Join(paragraphs(i.Body, 1), " "), maxSummary/2)
+		s.Summary = newsletter.OneLine(strings.Join(paragraphs(i.Body, 1, ""), " "), maxSummary/2)
 	}
 	if i.Kind == newsletter.Action {
 		s.Urgent = i.Urgent
 		s.Petition = link(i.Petition, "http", "https", "mailto", "tel")
 		if !i.Deadline.IsZero() {
-			s.Closes = put(words.Closes, "moment", words.moment(i.Deadline.In(l.zone)))
+			s.Closes = put(words.Closes, "moment", words.moment(lastMinute(i.Deadline, l.zone)))
 		}
 		s.Parent = l.parent(i)
 		if s.URL == s.Petition { // there is no story beside it
@@ -130,7 +131,16 @@ func (l layout) byline(i newsletter.Item, w *Words) template.HTML {
 	return template.HTML(strings.Join(parts, " · "))
 }
 
-// parent is the title of the article that an action was found in, if it is in this edition.
+// lastMinute is the instant to print for a deadline. One that was given as a day ends with that day in UTC, and people read
+// that as its last minute, not as the first one of the next day in another zone.
+func lastMinute(deadline time.Time, zone *time.Location) time.Time {
+	if deadline.Equal(deadline.UTC().Truncate(24 * time.Hour)) {
+		return deadline.UTC().Add(-time.Minute)
+	}
+	return deadline.In(zone)
+}
+
+// parent is the title of the article that an action was found in, if it is in this edition and the action has no page of its own.
 func (l layout) parent(i newsletter.Item) template.HTML {
 	at := slices.IndexFunc(l.content.Items, func(o newsletter.Item) bool { return i.Parent != 0 && o.ID == i.Parent && o.URL == i.URL })
 	if at < 0 {
@@ -142,7 +152,7 @@ func (l layout) parent(i newsletter.Item) template.HTML {
 // telling is an alert's own text: its summary, or the first paragraph of its body where the summary is only how the body begins,
 // and the paragraphs that follow.
 func telling(i newsletter.Item) (summary string, text []string) {
-	summary, text = newsletter.OneLine(i.Summary, maxSummary), paragraphs(i.Body, maxTelling)
+	summary, text = newsletter.OneLine(i.Summary, maxSummary), paragraphs(i.Body, maxTelling, i.Petition)
 	start := []rune(summary)
 	if len(text) > 0 && strings.HasPrefix(text[0], string(start[:min(len(start), 40)])) {
 		return newsletter.OneLine(text[0], maxTelling), text[1:]

@@ -74,22 +74,24 @@ func tidy(text string) string {
 	return b.String()
 }
 
-// paragraphs takes the words out of sanitised HTML, block by block, until limit characters are reached or passed.
-func paragraphs(body string, limit int) []string {
+// paragraphs takes the words out of sanitised HTML, block by block, until limit characters are reached or passed. A block that
+// links to the petition is left out: the button says it better.
+func paragraphs(body string, limit int, petition string) []string {
 	root, err := html.Parse(strings.NewReader(body))
 	if err != nil { // nested more deeply than any writing is: the summary has to do
 		return nil
 	}
 	var found []string
 	var current strings.Builder
-	total, bullet := 0, ""
+	total, bullet, said := 0, "", false
 	flush := func() {
-		if text := newsletter.OneLine(current.String(), 0); text != "" && total < limit {
+		if text := newsletter.OneLine(current.String(), 0); text != "" && total < limit && !said {
 			found = append(found, bullet+text)
 			total += utf8.RuneCountInString(text)
 			bullet = ""
 		}
 		current.Reset()
+		said = false
 	}
 	for n := range root.Descendants() {
 		switch {
@@ -98,6 +100,8 @@ func paragraphs(body string, limit int) []string {
 				flush()
 			}
 			current.WriteString(n.Data)
+		case n.DataAtom == atom.A && petition != "" && newsletter.CanonicalURL(attribute(n, "href")) == newsletter.CanonicalURL(petition):
+			said = true
 		case isBlock(n):
 			flush()
 			if bullet = ""; n.DataAtom == atom.Li {
@@ -130,4 +134,13 @@ func isBlock(n *html.Node) bool {
 		return true
 	}
 	return false
+}
+
+func attribute(n *html.Node, name string) string {
+	for _, a := range n.Attr {
+		if a.Key == name {
+			return a.Val
+		}
+	}
+	return ""
 }

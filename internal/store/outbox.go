@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strconv"
 	"time"
 
 	"dispatcher/internal/newsletter"
@@ -41,30 +42,27 @@ func (s *Store) EndRun(ctx context.Context, run newsletter.RunID, now time.Time)
 // ClaimDeliveries gives up to n due deliveries of a lane to this run. A run that dies keeps nothing: the next one takes its
 // claims back before it begins. Whoever has left, is suppressed, or whose copy has outlived its deadline or patience is
 // withdrawn here and not given out. The readers of an edition wait until its proofs have been tried.
+//
+// Only one mailer lives, so nobody else claims between the look and the deed: what takes long is read beside the writers.
 func (s *Store) ClaimDeliveries(ctx context.Context, c newsletter.Claim) ([]newsletter.Delivery, error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT id, list, expires, key, rehearsal FROM editions
+		WHERE state = 'sending' AND lane = $1 ORDER BY made, id`, c.Lane)
+	editions, err := collect(rows, err, scanOpenEdition)
+	if err != nil {
+		return nil, fmt.Errorf("claiming deliveries: %w", err)
+	}
 	var claimed []newsletter.Delivery
-	err := s.transact(ctx, "claiming deliveries", func(tx *sql.Tx) error {
-		rows, err := tx.QueryContext(ctx, `SELECT id, list, expires, key, rehearsal FROM editions WHERE state = 'sending' AND lane = $1 ORDER BY made, id`, c.Lane)
-		editions, err := collect(rows, err, scanOpenEdition)
-		if err != nil {
-			return err
-		}
-		for _, e := range editions {
-			for len(claimed) < c.N {
-				got, looked, err := claimSome(ctx, tx, e, c, c.N-len(claimed))
-				if err != nil {
-					return err
-				}
-				claimed = append(claimed, got...)
-				if looked == 0 {
-					break
-				}
+	for _, e := range editions {
+		for len(claimed) < c.N {
+			got, looked, err := s.claimSome(ctx, e, c, c.N-len(claimed))
+			if err != nil {
+				return nil, fmt.Errorf("claiming deliveries of edition %d: %w", e.id, err)
+			}
+			claimed = append(claimed, got...)
+			if looked == 0 {
+				break
 			}
 		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
 	}
 	return claimed, nil
 }
@@ -92,59 +90,92 @@ type candidate struct {
 	suppressed bool
 }
 
-// claimSome looks at up to n due deliveries of one edition. When it has looked at none, the edition has nothing due; if it
-// has nothing open at all, it is done.
-func claimSome(ctx context.Context, tx *sql.Tx, e openEdition, c newsletter.Claim, n int) (claimed []newsletter.Delivery, looked int, err error) {
-	candidates, err := dueDeliveries(ctx, tx, e, c, n)
+// ending is how a delivery ends without a try; the zero value: it does not.
+type ending struct {
+	state newsletter.State
+	words string
+}
+
+// judge says whether a candidate may go, and with which form of its variant.
+func (d candidate) judge(e openEdition, f forms, now time.Time) (until time.Time, end ending) {
+	until, open := f.at(d.Variant, now)
+	switch {
+	case d.suppressed:
+		return until, ending{newsletter.Withdrawn, "the address is suppressed"}
+	case !d.subscribed:
+		return until, ending{newsletter.Withdrawn, "the reader has left"}
+	case !open:
+		return until, ending{newsletter.Withdrawn, "the deadline has passed"}
+	case !now.Before(e.expires):
+		return until, ending{newsletter.Failed, "patience ran out"}
+	}
+	return until, ending{}
+}
+
+// claimSome looks at up to n due deliveries of one edition. When it has looked at none, the edition has nothing due.
+func (s *Store) claimSome(ctx context.Context, e openEdition, c newsletter.Claim, n int) (claimed []newsletter.Delivery, looked int, err error) {
+	candidates, err := s.dueDeliveries(ctx, e, c, n)
 	if err != nil {
 		return nil, 0, err
 	}
 	if len(candidates) == 0 {
-		return nil, 0, finishEdition(ctx, tx, e.id)
+		return nil, 0, nil
 	}
-	forms, err := formsOf(ctx, tx, e.id)
+	forms, err := s.formsOf(ctx, e.id)
 	if err != nil {
 		return nil, 0, err
 	}
+	ended := map[ending][]newsletter.SubscriberID{}
+	var taken []newsletter.SubscriberID
 	for _, d := range candidates {
-		form, open := forms.at(d.Variant, c.Now)
-		reason, state := "", newsletter.Withdrawn
-		switch {
-		case d.suppressed:
-			reason = "the address is suppressed"
-		case !d.subscribed:
-			reason = "the reader has left"
-		case !open:
-			reason = "the deadline has passed"
-		case !c.Now.Before(e.expires):
-			reason, state = "patience ran out", newsletter.Failed
+		until, end := d.judge(e, forms, c.Now)
+		if end != (ending{}) {
+			ended[end] = append(ended[end], d.Subscriber)
+			continue
 		}
-		if reason != "" {
-			_, err = tx.ExecContext(ctx, `UPDATE deliveries SET state = $1, due = $2, words = $3 WHERE edition = $4 AND subscriber = $5`,
-				state, millis(c.Now), reason, d.Edition, d.Subscriber)
-		} else {
-			d.Until = form
-			claimed = append(claimed, d.Delivery)
-			_, err = tx.ExecContext(ctx, `UPDATE deliveries SET state = 'claimed', run = $1 WHERE edition = $2 AND subscriber = $3`,
-				c.Run, d.Edition, d.Subscriber)
-		}
-		if err != nil {
-			return nil, 0, err
-		}
+		d.Until = until
+		claimed, taken = append(claimed, d.Delivery), append(taken, d.Subscriber)
 	}
-	return claimed, len(candidates), nil
+	err = s.transact(ctx, "claiming", func(tx *sql.Tx) error {
+		if len(taken) > 0 {
+			if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET state = 'claimed', run = $1
+				WHERE edition = $2 AND state = 'pending' AND subscriber IN `+among(taken), c.Run, e.id); err != nil {
+				return err
+			}
+		}
+		for end, ids := range ended {
+			if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET state = $1, due = $2, words = $3
+				WHERE edition = $4 AND state = 'pending' AND subscriber IN `+among(ids), end.state, millis(c.Now), end.words, e.id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return claimed, len(candidates), err
+}
+
+// among writes numbers as the right side of IN. One statement for many rows costs a fraction of a statement for each.
+func among(ids []newsletter.SubscriberID) string {
+	b := append(make([]byte, 0, 2+8*len(ids)), '(')
+	for i, id := range ids {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(b, int64(id), 10)
+	}
+	return string(append(b, ')'))
 }
 
 // dueDeliveries are the next candidates of an edition: its proofs until each has been tried, then its readers.
-func dueDeliveries(ctx context.Context, tx *sql.Tx, e openEdition, c newsletter.Claim, n int) ([]candidate, error) {
+func (s *Store) dueDeliveries(ctx context.Context, e openEdition, c newsletter.Claim, n int) ([]candidate, error) {
 	proofsFirst := c.ProofsOnly || e.proofs
 	if !proofsFirst {
-		if err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM deliveries
+		if err := s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM deliveries
 			WHERE edition = $1 AND subscriber < 0 AND attempts = 0 AND state IN ('pending', 'claimed'))`, e.id).Scan(&proofsFirst); err != nil {
 			return nil, err
 		}
 	}
-	rows, err := tx.QueryContext(ctx, `
+	rows, err := s.read.QueryContext(ctx, `
 		SELECT d.subscriber, d.variant, d.attempts, d.first_due,
 			COALESCE(r.address, p.address, ''), COALESCE(r.name, ''),
 			d.subscriber < 0 OR COALESCE(c.state, '') = 'confirmed',
@@ -166,12 +197,12 @@ func dueDeliveries(ctx context.Context, tx *sql.Tx, e openEdition, c newsletter.
 // forms are the instants until which each variant's frozen forms are good, in order, 0 last.
 type forms map[newsletter.VariantID][]int64
 
-func formsOf(ctx context.Context, tx *sql.Tx, id newsletter.EditionID) (forms, error) {
+func (s *Store) formsOf(ctx context.Context, id newsletter.EditionID) (forms, error) {
 	type form struct {
 		variant newsletter.VariantID
 		until   int64
 	}
-	rows, err := tx.QueryContext(ctx, `SELECT variant, until FROM variants WHERE edition = $1 ORDER BY variant, until = 0, until`, id)
+	rows, err := s.read.QueryContext(ctx, `SELECT variant, until FROM variants WHERE edition = $1 ORDER BY variant, until = 0, until`, id)
 	all, err := collect(rows, err, func(r *sql.Rows) (f form, err error) { return f, r.Scan(&f.variant, &f.until) })
 	fs := forms{}
 	for _, f := range all {
@@ -190,20 +221,47 @@ func (fs forms) at(v newsletter.VariantID, now time.Time) (until time.Time, open
 	return time.Time{}, false
 }
 
-// finishEdition marks an edition done when nothing of it is pending or claimed.
-func finishEdition(ctx context.Context, tx *sql.Tx, id newsletter.EditionID) error {
-	_, err := tx.ExecContext(ctx, `UPDATE editions SET state = 'done' WHERE id = $1 AND state = 'sending'
-		AND NOT EXISTS (SELECT 1 FROM deliveries WHERE edition = $1 AND state = 'pending')
-		AND NOT EXISTS (SELECT 1 FROM deliveries WHERE edition = $1 AND state = 'claimed')`, id)
-	return err
+// FinishEditions marks the editions done of which nothing is pending or claimed any more, and returns them with their counts. It
+// looks before it writes, since it is asked often.
+func (s *Store) FinishEditions(ctx context.Context) ([]newsletter.Edition, error) {
+	const open = `FROM deliveries d WHERE d.edition = e.id AND d.state = `
+	rows, err := s.read.QueryContext(ctx, `SELECT `+editionColumns+` FROM editions e WHERE e.state = 'sending'
+		AND NOT EXISTS (SELECT 1 `+open+`'pending') AND NOT EXISTS (SELECT 1 `+open+`'claimed')`)
+	editions, err := collect(rows, err, func(r *sql.Rows) (newsletter.Edition, error) { return scanEdition(r) })
+	if err != nil {
+		return nil, fmt.Errorf("looking for editions that are done: %w", err)
+	}
+	for i := range editions {
+		e := &editions[i]
+		if _, err := s.write.ExecContext(ctx, `UPDATE editions SET state = 'done' WHERE id = $1 AND state = 'sending'`, e.ID); err != nil {
+			return nil, fmt.Errorf("marking edition %d done: %w", e.ID, err)
+		}
+		e.State = newsletter.Done
+		if err := s.count(ctx, e); err != nil {
+			return nil, err
+		}
+	}
+	return editions, nil
 }
 
 // RecordOutcomes writes down what attempts meant, all in one transaction: a group costs little more than one. When it has
 // returned, the outcomes are on disk. An address whose owner is gone is suppressed in the same transaction.
 func (s *Store) RecordOutcomes(ctx context.Context, outcomes []newsletter.Outcome) error {
+	sent := map[newsletter.EditionID][]newsletter.SubscriberID{}
+	var last time.Time
 	return s.transact(ctx, "recording outcomes", func(tx *sql.Tx) error {
+		clear(sent)
 		for _, o := range outcomes {
-			if err := recordOutcome(ctx, tx, o); err != nil {
+			if o.State == newsletter.Sent {
+				sent[o.Edition], last = append(sent[o.Edition], o.Subscriber), o.At
+			} else if err := recordOutcome(ctx, tx, o); err != nil {
+				return err
+			}
+		}
+		for edition, ids := range sent {
+			if _, err := tx.ExecContext(ctx, `
+				UPDATE deliveries SET state = 'sent', attempts = attempts + 1, due = $1, code = 250, enhanced = NULL, words = NULL, owner = NULL, run = NULL
+				WHERE edition = $2 AND subscriber IN `+among(ids), millis(last), edition); err != nil {
 				return err
 			}
 		}
@@ -211,20 +269,17 @@ func (s *Store) RecordOutcomes(ctx context.Context, outcomes []newsletter.Outcom
 	})
 }
 
+// recordOutcome writes down one outcome that is not a plain success, with the relay's words.
 func recordOutcome(ctx context.Context, tx *sql.Tx, o newsletter.Outcome) error {
 	due := o.At
 	if o.State == newsletter.Pending {
 		due = o.Due
 	}
-	words := sql.NullString{String: o.Words, Valid: o.State != newsletter.Sent}
 	if _, err := tx.ExecContext(ctx, `
 		UPDATE deliveries SET state = $1, attempts = $2, due = $3, code = $4, enhanced = $5, words = $6, owner = $7, run = NULL
 		WHERE edition = $8 AND subscriber = $9 AND state <> 'sent'`,
-		o.State, o.Attempts, millis(due), o.Code, o.Enhanced, words, o.Owner, o.Edition, o.Subscriber); err != nil {
+		o.State, o.Attempts, millis(due), o.Code, o.Enhanced, o.Words, o.Owner, o.Edition, o.Subscriber); err != nil {
 		return err
-	}
-	if o.State == newsletter.Sent {
-		return nil
 	}
 	if _, err := tx.ExecContext(ctx, `
 		INSERT INTO attempts (edition, subscriber, number, at, state, code, enhanced, words)

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"dispatcher/internal/smtptest"
+)
+
+// codeBlocks are the fenced blocks of one kind in a Markdown file.
+func codeBlocks(t *testing.T, file, kind string) (blocks []string) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile("(?s)```"+kind+"\n(.*?)```").FindAllSubmatch(text, -1) {
+		blocks = append(blocks, string(m[1]))
+	}
+	return blocks
+}
+
+// The five minutes of the README, as they stand there: its config, with the host names of this machine, and then its
+// commands one after the other.
+func TestTheReadmesFirstDigest(t *testing.T) {
+	relay := newRelay(t, smtptest.Config{Username: "news", Password: "a password"})
+	s := newSite(t, relay.Port)
+	s.write("relay.password", "a password\n")
+	config := codeBlocks(t, "../../README.md", "yaml")[0]
+	for from, to := range map[string]string{
+		"host: smtp.example.org":         fmt.Sprintf("host: 127.0.0.1, port: %d", relay.Port),
+		"https://magazine.example/feed/": s.feed.URL + "/wordpress.xml",
+	} {
+		if !strings.Contains(config, from) {
+			t.Fatalf("the README's config has no %q", from)
+		}
+		config = strings.ReplaceAll(config, from, to)
+	}
+	s.write("config.yaml", config)
+	t.Chdir(s.dir)
+	ran := 0
+	for line := range strings.Lines(codeBlocks(t, filepath.Join(repository, "README.md"), "console")[1]) {
+		words, ok := strings.CutPrefix(strings.TrimSpace(line), "dispatcher ")
+		if !ok {
+			continue
+		}
+		// The feed's items are older than max_age by the time this test runs: the clock stands where they are new.
+		r := s.runWith(process{stdin: strings.NewReader(""), now: func() time.Time { return fixtureTime }}, split(words)...)
+		if r.code != exitDone {
+			t.Errorf("%q ends with %d\n%s%s", line, r.code, r.stdout, r.stderr)
+		}
+		ran++
+	}
+	if ran < 8 || relay.Counts().Accepted != 2 {
+		t.Errorf("%d commands were run, %d messages sent; want the test copy and the edition", ran, relay.Counts().Accepted)
+	}
+}
+
+// fixtureTime is shortly after the newest entry of the sample feed.
+var fixtureTime = time.Date(2026, 11, 20, 18, 0, 0, 0, time.UTC)
+
+// repository is the root of the checkout, for tests that change the folder.
+var repository = func() string {
+	dir, err := filepath.Abs("../..")
+	if err != nil {
+		panic(err)
+	}
+	return dir
+}()
+
+// split splits a command line at blanks outside double quotes.
+func split(line string) (words []string) {
+	for _, m := range regexp.MustCompile(`"([^"]*)"|(\S+)`).FindAllStringSubmatch(line, -1) {
+		words = append(words, m[1]+m[2])
+	}
+	return words
+}
+
+// Every command that a document names exists, with the flags that it names.
+func TestTheDocumentsNameRealCommands(t *testing.T) {
+	files, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	span := regexp.MustCompile("`dispatcher ([^`]+)`")
+	for _, file := range append(files, "../../README.md", "../../CHANGELOG.md") {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(strings.Join(codeBlocks(t, file, "console"), "\n"), "\n")
+		for _, m := range span.FindAllStringSubmatch(string(text), -1) {
+			lines = append(lines, "dispatcher "+m[1])
+		}
+		for _, line := range lines {
+			words, ok := strings.CutPrefix(strings.TrimSpace(line), "dispatcher ")
+			if !ok {
+				continue
+			}
+			root := newRootCommand(process{now: time.Now})
+			cmd, rest, err := root.Find(split(words))
+			if err != nil || cmd == root && !strings.HasPrefix(words, "-") {
+				t.Errorf("%s: %q: no such command (%v)", file, line, err)
+				continue
+			}
+			if err := cmd.ParseFlags(rest); err != nil {
+				t.Errorf("%s: %q: %v", file, line, err)
+			}
+		}
+	}
+}
+
+// Links in the documents lead somewhere.
+func TestTheDocumentsLinksLeadSomewhere(t *testing.T) {
+	for _, file := range []string{"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/architecture.md"} {
+		text, err := os.ReadFile(filepath.Join("../..", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`\]\(([^)#]+)\)`).FindAllStringSubmatch(string(text), -1) {
+			if strings.HasPrefix(m[1], "http") {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join("../..", filepath.Dir(file), m[1])); err != nil {
+				t.Errorf("%s: %v", file, err)
+			}
+		}
+	}
+}

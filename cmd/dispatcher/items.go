@@ -1,0 +1,242 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"dispatcher/internal/newsletter"
+	"dispatcher/internal/store"
+)
+
+// itemView is an item as `items` prints it.
+type itemView struct {
+	ID         newsletter.ItemID      `json:"id"`
+	Kind       newsletter.ItemKind    `json:"kind"`
+	State      newsletter.ItemState   `json:"state"`
+	Reason     string                 `json:"reason,omitempty"`
+	Title      string                 `json:"title"`
+	Summary    string                 `json:"summary"`
+	URL        string                 `json:"url"`
+	Author     string                 `json:"author,omitempty"`
+	Feed       string                 `json:"feed"`
+	Topics     []string               `json:"topics"`
+	Language   string                 `json:"language,omitempty"`
+	Image      string                 `json:"image,omitempty"`
+	Published  time.Time              `json:"published"`
+	FirstSeen  time.Time              `json:"first_seen"`
+	Petition   string                 `json:"petition,omitempty"`
+	Deadline   *time.Time             `json:"deadline,omitempty"`
+	Closes     *time.Time             `json:"closes,omitempty"`
+	Urgent     bool                   `json:"urgent"`
+	Parent     newsletter.ItemID      `json:"parent,omitempty"`
+	EditionsOf []newsletter.EditionID `json:"editions,omitempty"`
+	Body       string                 `json:"body,omitempty"`
+}
+
+func viewItem(i newsletter.Item) itemView {
+	v := itemView{
+		ID: i.ID, Kind: i.Kind, State: i.State, Reason: i.Reason, Title: i.Title, Summary: i.Summary, URL: i.URL, Author: i.Author, Feed: i.Feed,
+		Topics: i.Topics, Language: i.Language, Image: i.Image, Published: i.Published, FirstSeen: i.FirstSeen, Petition: i.Petition,
+		Deadline: optional(i.Deadline), Closes: optional(i.Closes()), Urgent: i.Urgent, Parent: i.Parent,
+	}
+	if v.Topics == nil {
+		v.Topics = []string{}
+	}
+	return v
+}
+
+func newItemsCommand(p process) *cobra.Command {
+	group := &cobra.Command{Use: "items", Short: "The queue, for the editor: look at items, change, hold, release and drop them"}
+	var state string
+	var limit int
+	listing := addJSONFlag(&cobra.Command{
+		Use:   "list",
+		Short: "List the newest items and where they stand",
+		Args:  cobra.NoArgs,
+		RunE: inOffice(p, func(cmd *cobra.Command, o *office, _ []string) error {
+			return listItems(cmd, o, newsletter.ItemState(state), limit)
+		}),
+	})
+	listing.Flags().StringVar(&state, "state", "", "only items in this `state`: queued, held or dropped")
+	listing.Flags().IntVar(&limit, "limit", 50, "at most this many; 0 for all")
+	group.AddCommand(listing, addJSONFlag(&cobra.Command{
+		Use:   "show ID",
+		Short: "Show one item with everything that is known of it",
+		Args:  cobra.ExactArgs(1),
+		RunE:  inOffice(p, showItem),
+	}), newItemSetCommand(p))
+	for _, act := range []struct {
+		use, short, reason string
+		state              newsletter.ItemState
+	}{
+		{"hold ID...", "Keep items out of editions until they are released", "held by an editor", newsletter.Held},
+		{"release ID...", "Put held or dropped items into the queue", "", newsletter.Queued},
+		{"drop ID...", "Never mail these items", "dropped by an editor", newsletter.Dropped},
+	} {
+		group.AddCommand(&cobra.Command{
+			Use: act.use, Short: act.short, Args: cobra.MinimumNArgs(1),
+			RunE: inOffice(p, func(cmd *cobra.Command, o *office, args []string) error {
+				return moveItems(cmd, o, args, store.ItemChange{State: &act.state, Reason: act.reason})
+			}),
+		})
+	}
+	return group
+}
+
+func listItems(cmd *cobra.Command, o *office, state newsletter.ItemState, limit int) error {
+	switch state {
+	case "", newsletter.Queued, newsletter.Held, newsletter.Dropped:
+	default:
+		return usagef("--state %q: it is queued, held or dropped", state)
+	}
+	items, err := o.store.Items(cmd.Context(), state, limit)
+	if err != nil {
+		return err
+	}
+	var rows []itemView
+	for _, i := range items {
+		rows = append(rows, viewItem(i))
+	}
+	return list(cmd, rows, "No items. `dispatcher fetch` polls the feeds.",
+		column[itemView]{"ITEM", func(v itemView) string { return strconv.FormatInt(int64(v.ID), 10) }},
+		column[itemView]{"KIND", func(v itemView) string { return kindWords(v) }},
+		column[itemView]{"STATE", func(v itemView) string { return string(v.State) }},
+		column[itemView]{"PUBLISHED", func(v itemView) string { return v.Published.Local().Format(time.DateOnly) }},
+		column[itemView]{"TITLE", func(v itemView) string { return v.Title }},
+		column[itemView]{"REASON", func(v itemView) string { return v.Reason }},
+	)
+}
+
+func kindWords(v itemView) string {
+	if v.Urgent {
+		return "urgent action"
+	}
+	return string(v.Kind)
+}
+
+func showItem(cmd *cobra.Command, o *office, args []string) error {
+	id, err := parseID[newsletter.ItemID]("item", args[0])
+	if err != nil {
+		return err
+	}
+	i, err := o.store.Item(cmd.Context(), id)
+	if err != nil {
+		return err
+	}
+	editions, err := o.store.EditionsOf(cmd.Context(), id)
+	if err != nil {
+		return err
+	}
+	v := viewItem(i)
+	v.Body, v.EditionsOf = i.Body, editions
+	closes := moment(i.Closes())
+	if i.Kind == newsletter.Action && i.Deadline.IsZero() {
+		closes += " (no deadline given: `items set` gives one)"
+	}
+	used := ""
+	for _, e := range editions {
+		used += " " + strconv.FormatInt(int64(e), 10)
+	}
+	return show(cmd, v,
+		field{"item", strconv.FormatInt(int64(i.ID), 10)}, field{"kind", kindWords(v)}, field{"state", strings.TrimSpace(string(i.State) + " " + i.Reason)},
+		field{"title", i.Title}, field{"summary", i.Summary}, field{"author", i.Author}, field{"url", i.URL}, field{"feed", i.Feed},
+		field{"topics", strings.Join(i.Topics, "; ")}, field{"published", moment(i.Published)}, field{"first seen", moment(i.FirstSeen)},
+		field{"petition", i.Petition}, field{"closes", closes}, field{"found in item", parentWords(i)}, field{"in editions", strings.TrimSpace(used)},
+	)
+}
+
+func parentWords(i newsletter.Item) string {
+	if i.Parent == 0 {
+		return ""
+	}
+	return strconv.FormatInt(int64(i.Parent), 10)
+}
+
+func moveItems(cmd *cobra.Command, o *office, args []string, change store.ItemChange) error {
+	for _, arg := range args {
+		id, err := parseID[newsletter.ItemID]("item", arg)
+		if err != nil {
+			return err
+		}
+		if err := o.store.ChangeItem(cmd.Context(), id, change, o.now()); err != nil {
+			return err
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "item %d is %s\n", id, *change.State)
+	}
+	return nil
+}
+
+func newItemSetCommand(p process) *cobra.Command {
+	var title, summary, petition, deadline string
+	var urgent bool
+	var topics []string
+	set := &cobra.Command{
+		Use:   "set ID",
+		Short: "Change an item until it is frozen in an edition",
+		Long: `Change an item until it is frozen in an edition. What is set here stays, whatever the feed says later.
+A deadline is a date (the end of that day, UTC) or an instant such as 2026-12-01T18:00:00+01:00.`,
+		Args: cobra.ExactArgs(1),
+	}
+	set.Flags().StringVar(&title, "title", "", "the title")
+	set.Flags().StringVar(&summary, "summary", "", "the summary")
+	set.Flags().StringVar(&petition, "petition", "", "an action's `link`")
+	set.Flags().StringVar(&deadline, "deadline", "", "when an action closes")
+	set.Flags().BoolVar(&urgent, "urgent", false, "an urgent action starts an alert; --urgent=false takes it back")
+	set.Flags().StringSliceVar(&topics, "topics", nil, "the topics, separated by commas")
+	set.RunE = inOffice(p, func(cmd *cobra.Command, o *office, args []string) error {
+		id, err := parseID[newsletter.ItemID]("item", args[0])
+		if err != nil {
+			return err
+		}
+		var change store.ItemChange
+		given := cmd.Flags().Changed
+		if given("title") {
+			title = newsletter.OneLine(title, 300)
+			change.Title = &title
+		}
+		if given("summary") {
+			summary = newsletter.OneLine(summary, 0)
+			change.Summary = &summary
+		}
+		if given("petition") {
+			if newsletter.CanonicalURL(petition) == "" {
+				return usagef("--petition %q: it must be an http or https link", petition)
+			}
+			change.Petition = &petition
+		}
+		if given("deadline") {
+			at, err := newsletter.ParseDeadline(deadline)
+			if err != nil {
+				return usagef("--deadline %q: %s", deadline, err)
+			}
+			change.Deadline = &at
+		}
+		if given("urgent") {
+			change.Urgent = &urgent
+		}
+		if given("topics") {
+			topics = newsletter.AddTopics(nil, topics...)
+			change.Topics = &topics
+		}
+		if change == (store.ItemChange{}) {
+			return usagef("nothing to set: give at least one of --title, --summary, --petition, --deadline, --urgent, --topics")
+		}
+		item, err := o.store.Item(cmd.Context(), id)
+		if err != nil {
+			return err
+		}
+		if item.Kind != newsletter.Action && (change.Petition != nil || change.Deadline != nil || change.Urgent != nil) {
+			return usagef("item %d is an article: only an action has a petition, a deadline or urgency", id)
+		}
+		if err := o.store.ChangeItem(cmd.Context(), id, change, o.now()); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "item %d is changed\n", id)
+		return err
+	})
+	return set
+}

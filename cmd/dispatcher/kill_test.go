@@ -1,0 +1,202 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"dispatcher/internal/smtptest"
+)
+
+// serving is the part of a config for a serve whose pages listen on free ports, and the port for admins.
+func serving(t *testing.T) (lines string, admin int) {
+	t.Helper()
+	admin = freePort(t)
+	return fmt.Sprintf("http: {listen: \"127.0.0.1:%d\", admin_listen: \"127.0.0.1:%d\"}", freePort(t), admin), admin
+}
+
+// alive waits until a serve answers.
+func alive(t *testing.T, admin int) {
+	t.Helper()
+	eventually(t, "serve answers", func() bool {
+		r, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/healthz", admin))
+		if err != nil {
+			return false
+		}
+		defer r.Body.Close()
+		return r.StatusCode == http.StatusOK
+	})
+}
+
+// Promise 2: after kill -9 at any moment and a restart every reader is reached. A second copy can only be one that was in
+// flight at that moment, so at most one for each open connection, and it bears the same Message-ID.
+func TestKilledInMidSendServeReachesEveryone(t *testing.T) {
+	const readers, connections = 2000, 8
+	relay := newRelay(t, smtptest.Config{DiscardData: true})
+	http, admin := serving(t)
+	s := newSite(t, relay.Port, http)
+	s.ok("fetch")
+	s.ok("subscribers", "import", s.readers(readers), "--confirmed", "form")
+	serve := s.start("serve")
+	alive(t, admin)
+	s.ok("send", "weekly", "--yes")
+	kills := 0
+	for _, moment := range []int{100, 700, 1300, 1900} {
+		if err := relay.Wait(t.Context(), moment); err != nil {
+			t.Fatal(err)
+		}
+		if err := serve.Process.Signal(syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		_ = serve.Wait() // killed
+		kills++
+		serve = s.start("serve")
+	}
+	var e editionDetail
+	eventually(t, "the edition is done", func() bool {
+		s.okJSON(&e, "editions", "show", "1")
+		return e.State == "done"
+	})
+	if e.Sent != readers || e.Audience != readers {
+		t.Errorf("the ledger has %+v", e.editionView)
+	}
+	ids, copies := map[string]string{}, 0
+	for _, m := range relay.Messages() {
+		copies++
+		if id, ok := ids[m.To[0]]; ok && id != m.MessageID {
+			t.Errorf("a second copy has another Message-ID")
+		}
+		ids[m.To[0]] = m.MessageID
+	}
+	if len(ids) != readers {
+		t.Errorf("%d readers of %d are reached", len(ids), readers)
+	}
+	if twice := copies - len(ids); twice > kills*connections {
+		t.Errorf("%d second copies after %d kills with %d connections", twice, kills, connections)
+	}
+}
+
+// SIGTERM ends in good order: outcomes of what is on the line are recorded, so nobody gets a second copy.
+func TestStoppedInMidSendServeSendsNothingTwice(t *testing.T) {
+	const readers = 1000
+	relay := newRelay(t, smtptest.Config{DiscardData: true})
+	http, admin := serving(t)
+	s := newSite(t, relay.Port, http)
+	s.ok("fetch")
+	s.ok("subscribers", "import", s.readers(readers), "--confirmed", "form")
+	serve := s.start("serve")
+	alive(t, admin)
+	s.ok("send", "weekly", "--yes")
+	for _, moment := range []int{100, 500} {
+		if err := relay.Wait(t.Context(), moment); err != nil {
+			t.Fatal(err)
+		}
+		if err := serve.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		if err := serve.Wait(); err != nil {
+			t.Errorf("serve ends with %v", err)
+		}
+		serve = s.start("serve")
+	}
+	var e editionDetail
+	eventually(t, "the edition is done", func() bool {
+		s.okJSON(&e, "editions", "show", "1")
+		return e.State == "done"
+	})
+	if n := relay.Counts().Accepted; n != readers || e.Sent != readers {
+		t.Errorf("%d messages for %d readers, %d recorded as sent", n, readers, e.Sent)
+	}
+}
+
+func TestASecondServeIsRefused(t *testing.T) {
+	http, admin := serving(t)
+	s := newSite(t, 1, http)
+	s.start("serve")
+	alive(t, admin)
+	r := s.run("serve")
+	if r.code != exitFailed || !strings.Contains(r.stderr, "only one serve may run") {
+		t.Errorf("%+v", r)
+	}
+	s.ok("fetch")
+	s.ok("editions", "list")
+}
+
+// send --wait lets whoever serves do the sending.
+func TestSendWaitWatchesARunningServe(t *testing.T) {
+	relay := newRelay(t, smtptest.Config{})
+	http, admin := serving(t)
+	s := newSite(t, relay.Port, http)
+	s.ok("fetch")
+	s.ok("subscribers", "import", s.readers(10), "--confirmed", "form")
+	s.start("serve")
+	alive(t, admin)
+	s.ok("send", "weekly", "--wait", "--yes")
+	if n := relay.Counts().Accepted; n != 10 {
+		t.Errorf("%d messages when send --wait returned", n)
+	}
+}
+
+// A relay that is down: deliveries wait, and go when it is back.
+func TestMailWaitsForARelayThatIsDown(t *testing.T) {
+	relay := newRelay(t, smtptest.Config{})
+	http, admin := serving(t)
+	s := newSite(t, relay.Port, http)
+	s.ok("fetch")
+	s.ok("subscribers", "import", s.readers(10), "--confirmed", "form")
+	relay.Close()
+	s.start("serve")
+	alive(t, admin)
+	s.ok("send", "weekly", "--yes")
+	var e editionDetail
+	s.okJSON(&e, "editions", "show", "1")
+	if e.Pending != 10 {
+		t.Errorf("while the relay is down: %+v", e.editionView)
+	}
+	if err := relay.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the edition is done", func() bool {
+		s.okJSON(&e, "editions", "show", "1")
+		return e.State == "done"
+	})
+	if e.Sent != 10 || relay.Counts().Accepted != 10 {
+		t.Errorf("%d messages, %+v", relay.Counts().Accepted, e.editionView)
+	}
+}
+
+// Promise 1, with the real clock standing seconds before a slot: the scheduler makes the edition, once.
+func TestServeMakesTheEditionOfASlot(t *testing.T) {
+	relay := newRelay(t, smtptest.Config{})
+	http, _ := serving(t)
+	s := newSite(t, relay.Port, http)
+	s.ok("fetch")
+	s.ok("subscribers", "import", s.readers(5), "--confirmed", "form")
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	today := time.Now().In(berlin)
+	monday := time.Date(today.Year(), today.Month(), today.Day()+7-int(today.Weekday()-time.Monday), 9, 0, 0, 0, berlin)
+	ahead := time.Until(monday.Add(-time.Second))
+	ctx := t.Context()
+	p := process{now: func() time.Time { return time.Now().Add(ahead) }, stdin: strings.NewReader(""), stdout: &logWriter{t}, stderr: &logWriter{t}}
+	done := make(chan int)
+	stop := make(chan struct{})
+	go func() { done <- runUntil(ctx, stop, p, "--config", s.dir+"/config.yaml", "serve") }()
+	if err := relay.Wait(t.Context(), 10); err != nil { // the alert of the urgent action, and the digest
+		t.Fatal(err)
+	}
+	close(stop)
+	if code := <-done; code != exitDone {
+		t.Errorf("serve ends with %d", code)
+	}
+	var editions []editionView
+	s.okJSON(&editions, "editions", "list", "--list", "weekly")
+	if len(editions) != 1 || !editions[0].Slot.Equal(monday) {
+		t.Errorf("editions %+v", editions)
+	}
+}

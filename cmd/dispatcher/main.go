@@ -1,0 +1,175 @@
+// Command dispatcher watches feeds for articles and take-action items, writes digests and alerts, and sends them through
+// the organisation's relay. This package holds the commands and wires the rooms together; it alone reads the config.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"dispatcher/internal/config"
+)
+
+// Exit codes. systemd must not restart a service that ends with exitUsage: it would fail again.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// process is what a command gets from outside, so that tests can give it something else.
+type process struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	environ        []string
+	now            func() time.Time
+	terminal       bool // stdin and stdout are a terminal: somebody can be asked
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // the first signal asks, a second one kills
+	code := run(ctx, process{
+		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, environ: os.Environ(), now: time.Now,
+		terminal: term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stdout.Fd())),
+	}, os.Args[1:])
+	os.Exit(code)
+}
+
+// run runs one command and returns its exit code. What went wrong is written to stderr, once.
+func run(ctx context.Context, p process, args []string) int {
+	root := newRootCommand(p)
+	root.SetArgs(args)
+	root.SetIn(p.stdin)
+	root.SetOut(p.stdout)
+	root.SetErr(p.stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitDone
+	}
+	var silent *alreadyTold
+	if !errors.As(err, &silent) {
+		fmt.Fprintln(p.stderr, message(err))
+	}
+	var problems config.Problems
+	var usage *usageError
+	if errors.As(err, &problems) || errors.As(err, &usage) || (errors.As(err, &silent) && silent.usage) {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// message is what a person reads. A list of problems already says where each one is.
+func message(err error) string {
+	var problems config.Problems
+	if errors.As(err, &problems) {
+		return problems.Error()
+	}
+	return "dispatcher: " + err.Error()
+}
+
+// usageError is a command line that cannot be followed.
+type usageError struct{ what string }
+
+func (e *usageError) Error() string { return e.what }
+
+func usagef(format string, args ...any) error {
+	return &usageError{fmt.Sprintf(format, args...)}
+}
+
+// alreadyTold ends a command whose problems have been printed as its output.
+type alreadyTold struct{ usage bool }
+
+func (*alreadyTold) Error() string { return "problems were found" }
+
+// newRootCommand puts the commands together.
+func newRootCommand(p process) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "dispatcher",
+		Short: "Newsletter and alert daemon for newsrooms and advocacy organisations",
+		Long: `dispatcher watches an organisation's feeds for articles and take-action items (petitions with deadlines),
+writes digests and alerts from templates, and sends them to subscribers through the organisation's SMTP relay.
+
+It reads one YAML file, /etc/dispatcher/config.yaml unless --config or DISPATCHER_CONFIG names another.
+Try "dispatcher demo" to see the whole loop on this machine without any set-up.`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+
+		SuggestionsMinimumDistance: 2,
+
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return cmd.Help()
+			}
+			hint := "it has " + names(cmd)
+			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+				hint = fmt.Sprintf("did you mean %q?", near[0])
+			}
+			return usagef("there is no command %q; %s", args[0], hint)
+		},
+	}
+	root.PersistentFlags().String("config", defaultConfigPath(p.environ), "the config `file`")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usagef("%s\nRun \"%s --help\" for what it takes.", err, cmd.CommandPath())
+	})
+	root.AddCommand(
+		newServeCommand(p), newDemoCommand(p), newCheckCommand(p), newPreviewCommand(p), newSendCommand(p), newFetchCommand(p),
+		newImportCommand(p), newItemsCommand(p), newSubscribersCommand(p), newEditionsCommand(p),
+		newBounceCommand(p), newVersionCommand(),
+	)
+	for _, c := range root.Commands() {
+		strict(c)
+	}
+	return root
+}
+
+// strict gives every command's argument errors the usage exit code, and makes a group refuse a command that it does not
+// know: cobra would show its help and succeed.
+func strict(c *cobra.Command) {
+	if c.HasSubCommands() {
+		c.Args = cobra.ArbitraryArgs
+		c.RunE = func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usagef("%q needs one of its commands: %s", cmd.CommandPath(), names(cmd))
+			}
+			return usagef("%q has no command %q; it has %s", cmd.CommandPath(), args[0], names(cmd))
+		}
+	} else if check := c.Args; check != nil {
+		c.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return usagef("%s\nUsage: %s", err, cmd.UseLine())
+			}
+			return nil
+		}
+	}
+	for _, sub := range c.Commands() {
+		strict(sub)
+	}
+}
+
+func names(c *cobra.Command) string {
+	var all []string
+	for _, sub := range c.Commands() {
+		all = append(all, sub.Name())
+	}
+	return strings.Join(all, ", ")
+}
+
+func defaultConfigPath(environ []string) string {
+	for _, e := range environ {
+		if path, ok := strings.CutPrefix(e, "DISPATCHER_CONFIG="); ok && path != "" {
+			return path
+		}
+	}
+	return "/etc/dispatcher/config.yaml"
+}

@@ -1,0 +1,196 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"dispatcher/internal/config"
+	"dispatcher/internal/edition"
+	"dispatcher/internal/ingest"
+	"dispatcher/internal/mailer"
+	"dispatcher/internal/newsletter"
+	"dispatcher/internal/render"
+	"dispatcher/internal/scheduler"
+	"dispatcher/internal/store"
+	"dispatcher/templates"
+)
+
+// office is a checked config with its database open: what most commands work in.
+type office struct {
+	process
+	config    config.Config
+	store     *store.Store
+	log       *slog.Logger
+	publisher newsletter.Publisher
+	lists     []newsletter.List
+	topics    newsletter.Topics
+	feeds     []ingest.Feed
+	renderer  *render.Renderer
+}
+
+// inOffice makes a command out of one that needs the office. The database is closed when it returns.
+func inOffice(p process, do func(cmd *cobra.Command, o *office, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) (err error) {
+		path, err := cmd.Flags().GetString("config")
+		if err != nil {
+			return err
+		}
+		cfg, err := config.Load(path, p.environ)
+		if err != nil {
+			return err
+		}
+		o, err := openOffice(cmd.Context(), p, cfg)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, o.store.Close()) }()
+		return do(cmd, o, args)
+	}
+}
+
+// openOffice checks what only the rooms can check, and opens the database.
+func openOffice(ctx context.Context, p process, cfg config.Config) (*office, error) {
+	o, err := furnish(p, cfg)
+	if err != nil {
+		return nil, err
+	}
+	if o.store, err = store.Open(ctx, cfg.DataDir, p.now()); err != nil {
+		return nil, err
+	}
+	return o, nil
+}
+
+// furnish turns the config into what the rooms take, without touching the database. Templates and schedules are tried here, so
+// that every command refuses what could not be sent.
+func furnish(p process, cfg config.Config) (*office, error) {
+	o := &office{
+		process: p, config: cfg, log: newLogger(p, cfg.Log),
+		publisher: publisherOf(cfg), lists: listsOf(cfg), topics: topicsOf(cfg), feeds: feedsOf(cfg),
+	}
+	var err error
+	if o.renderer, err = render.New(templates.With(cfg.TemplatesDir), o.publisher, rand.Reader); err != nil {
+		return nil, fmt.Errorf("checking templates: %w", err)
+	}
+	var problems config.Problems
+	for i, l := range cfg.Lists {
+		if l.Schedule != "" {
+			if _, err := scheduler.Parse(l.Schedule, l.Zone); err != nil {
+				problems = append(problems, cfg.Problem(fmt.Sprintf("lists[%d].schedule", i), l.Schedule, err.Error(), "write a five-field cron line, or one such as Mon 09:00"))
+			}
+		}
+		if err := o.renderer.CheckSubject(l.Subject); l.Subject != "" && err != nil {
+			problems = append(problems, cfg.Problem(fmt.Sprintf("lists[%d].subject", i), l.Subject, err.Error(), "see config.example.yaml for what a subject may use"))
+		}
+	}
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	return o, nil
+}
+
+func newLogger(p process, c config.Log) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
+		level = slog.LevelInfo // the config has been checked
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if c.Format == "json" {
+		return slog.New(slog.NewJSONHandler(p.stderr, options))
+	}
+	return slog.New(slog.NewTextHandler(p.stderr, options))
+}
+
+func publisherOf(cfg config.Config) newsletter.Publisher {
+	return newsletter.Publisher{
+		Name: cfg.Publisher.Name, From: cfg.Publisher.From, ReplyTo: cfg.Publisher.ReplyTo,
+		PostalAddress: cfg.Publisher.PostalAddress, PublicURL: cfg.PublicURL, Unsubscribe: cfg.UnsubscribeAddress, Bounces: cfg.BounceAddress,
+	}
+}
+
+func listsOf(cfg config.Config) (lists []newsletter.List) {
+	for _, l := range cfg.Lists {
+		lists = append(lists, newsletter.List{
+			ID: l.ID, Kind: l.Kind, Title: l.Title, Description: l.Description, Schedule: l.Schedule, Zone: l.Zone, Topics: l.Topics,
+			MaxItems: l.MaxItems, MaxAge: l.MaxAge, Wait: l.Wait, Subject: l.Subject, Language: l.Language,
+		})
+	}
+	return lists
+}
+
+func topicsOf(cfg config.Config) (topics newsletter.Topics) {
+	for _, t := range cfg.Topics {
+		topics = append(topics, newsletter.Topic(t))
+	}
+	return topics
+}
+
+func feedsOf(cfg config.Config) (feeds []ingest.Feed) {
+	for _, f := range cfg.Feeds {
+		feeds = append(feeds, ingest.Feed{
+			Name: f.Name, URL: f.URL, Poll: f.Poll, FirstPoll: int(f.FirstPoll), MaxNew: f.MaxNew, MaxAge: f.MaxAge, Topics: f.Topics,
+			Exclude: ingest.Exclude(f.Exclude), Actions: ingest.ActionRules(f.Actions),
+		})
+	}
+	return feeds
+}
+
+// relayOf is the relay that mail goes through: the first. The others are for failover, which this version has not got.
+func relayOf(cfg config.Config) mailer.Relay {
+	r := cfg.Relays[0]
+	return mailer.Relay{
+		Name: r.Name, Host: r.Host, Port: r.Port, TLS: mailer.TLSMode(r.TLS), Username: r.Username, Password: r.Password.Reveal(),
+		Connections: r.Connections,
+	}
+}
+
+// list finds a list by its id.
+func (o *office) list(id string) (newsletter.List, error) {
+	var known []string
+	for _, l := range o.lists {
+		if l.ID == id {
+			return l, nil
+		}
+		known = append(known, l.ID)
+	}
+	return newsletter.List{}, usagef("there is no list %q in the config; it has %s", id, strings.Join(known, ", "))
+}
+
+// desk is where editions are made.
+func (o *office) desk() *edition.Desk {
+	return &edition.Desk{
+		Queue: o.store, Renderer: o.renderer, Topics: o.topics, Proofs: o.config.ProofTo, Rehearsal: o.config.Rehearsal, Now: o.now,
+	}
+}
+
+func (o *office) ingester() *ingest.Ingester {
+	return ingest.New(o.store, ingest.Settings{Feeds: o.feeds, UserAgent: "dispatcher/" + version() + " (+" + o.publisher.PublicURL + ")", Now: o.now, Log: o.log})
+}
+
+func (o *office) composer() *render.Composer {
+	return &render.Composer{Variants: o.store, Keys: o.store.Keys(), Publisher: o.publisher}
+}
+
+func (o *office) mailer() *mailer.Mailer {
+	return &mailer.Mailer{
+		Outbox: o.store, Composer: o.composer(), Relay: relayOf(o.config), Rehearsal: o.config.Rehearsal, Now: o.now, Log: o.log,
+	}
+}
+
+// nextSlot is a list's next slot on the schedule, or zero.
+func (o *office) nextSlot(l newsletter.List, after time.Time) time.Time {
+	if l.Schedule == "" {
+		return time.Time{}
+	}
+	schedule, err := scheduler.Parse(l.Schedule, l.Zone)
+	if err != nil {
+		return time.Time{} // furnish has refused it
+	}
+	return schedule.Next(after)
+}

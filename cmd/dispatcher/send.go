@@ -1,0 +1,206 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"dispatcher/internal/mailer"
+	"dispatcher/internal/newsletter"
+)
+
+func newSendCommand(p process) *cobra.Command {
+	var to string
+	var wait, yes bool
+	send := addJSONFlag(&cobra.Command{
+		Use:   "send LIST",
+		Short: "Make an edition of a list now, or send a test copy of it to one address",
+		Long: `Make an edition of what is queued and the list has not used yet, for all its readers, and let the running serve send it.
+With --wait stay until every copy is done, and do the sending where nobody serves. It ends with exit code 0 also where some
+readers' copies failed: "dispatcher editions show" tells. Where nothing is new there is no edition, and that is no failure.
+
+With --to ADDRESS only a test copy goes out, at once, and nothing is stored.
+On a terminal it says to how many it would go and asks; elsewhere it needs --yes.`,
+		Args: cobra.ExactArgs(1),
+	})
+	send.Flags().StringVar(&to, "to", "", "send only a test copy to this `address`")
+	send.Flags().BoolVar(&wait, "wait", false, "stay until the edition is done; send it here where nobody serves")
+	send.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	send.RunE = inOffice(p, func(cmd *cobra.Command, o *office, args []string) error {
+		l, err := o.list(args[0])
+		if err != nil {
+			return err
+		}
+		if to != "" {
+			return o.sendTestCopy(cmd, l, to)
+		}
+		if !yes && !p.terminal {
+			return usagef("send mails every reader of %s: give --yes where nobody can be asked", l.ID)
+		}
+		id, err := o.printByHand(cmd, l, yes)
+		var none *newsletter.NoEdition
+		if errors.As(err, &none) {
+			_, err = fmt.Fprintf(cmd.ErrOrStderr(), "no edition of %s: %s\n", l.ID, strings.TrimPrefix(string(none.Fate), "skipped: "))
+			return err
+		}
+		if err != nil || id == 0 {
+			return err
+		}
+		if wait {
+			err = o.waitFor(cmd, id)
+		} else {
+			err = o.sayWhoSends(cmd)
+		}
+		if err != nil {
+			return err
+		}
+		e, err := o.store.Edition(cmd.Context(), id)
+		if err != nil {
+			return err
+		}
+		if wantsJSON(cmd) {
+			return printJSON(cmd.OutOrStdout(), viewEdition(e))
+		}
+		return list(cmd, []editionView{viewEdition(e)}, "", editionColumns()...)
+	})
+	return send
+}
+
+// printByHand makes the edition, after asking where there is somebody to ask. Id 0 means that the answer was no.
+func (o *office) printByHand(cmd *cobra.Command, l newsletter.List, yes bool) (newsletter.EditionID, error) {
+	now := o.now()
+	order := newsletter.Order{List: l, Slot: newsletter.Slot{List: l.ID, Due: now}, NextSlot: o.nextSlot(l, now), ByHand: true}
+	desk := o.desk()
+	if !yes {
+		draft, err := desk.Draft(cmd.Context(), order)
+		if err != nil {
+			return 0, err
+		}
+		if !ask(cmd.InOrStdin(), cmd.ErrOrStderr(), question(draft)) {
+			_, err := fmt.Fprintln(cmd.ErrOrStderr(), "Nothing was sent.")
+			return 0, err
+		}
+	}
+	return desk.Print(cmd.Context(), order)
+}
+
+// question says what is about to happen to how many.
+func question(d newsletter.Draft) string {
+	readers := 0
+	for _, a := range d.Audience {
+		if a.Variant > 0 {
+			readers += a.Readers
+		}
+	}
+	whom := counted(readers, "reader")
+	if d.Rehearsal {
+		whom = fmt.Sprintf("the proof address alone (rehearsal; the list has %s)", whom)
+	}
+	return fmt.Sprintf("%s: %q, %s, to %s. Send it? [y/N] ", d.List.Title, d.Subject, counted(len(d.Items), "item"), whom)
+}
+
+func ask(in io.Reader, out io.Writer, question string) bool {
+	fmt.Fprint(out, question)
+	answer, err := bufio.NewReader(in).ReadString('\n')
+	if err != nil {
+		fmt.Fprintln(out)
+	}
+	answer = strings.ToLower(strings.TrimSpace(answer))
+	return answer == "y" || answer == "yes"
+}
+
+// sayWhoSends tells an admin who has no serve running that the edition waits.
+func (o *office) sayWhoSends(cmd *cobra.Command) error {
+	release, err := o.store.LockMailer()
+	if errors.Is(err, newsletter.ErrLocked) {
+		_, err = fmt.Fprintln(cmd.ErrOrStderr(), "The edition is made; the running serve sends it.")
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(cmd.ErrOrStderr(), "The edition is made and waits: nobody serves. Start `dispatcher serve`, or give --wait to send it from here.")
+	return release()
+}
+
+// waitFor stays until an edition is done. Where nobody sends, it does.
+func (o *office) waitFor(cmd *cobra.Command, id newsletter.EditionID) (err error) {
+	release, err := o.store.LockMailer()
+	if errors.Is(err, newsletter.ErrLocked) {
+		return o.watch(cmd, id)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, release()) }()
+	ctx, done := context.WithCancel(cmd.Context())
+	defer done()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return o.mailer().Run(ctx) })
+	g.Go(func() error {
+		defer done()
+		return o.watch(cmd, id)
+	})
+	return g.Wait()
+}
+
+// watch reports how far an edition is until it is done or the command is interrupted.
+func (o *office) watch(cmd *cobra.Command, id newsletter.EditionID) error {
+	look := time.NewTicker(200 * time.Millisecond)
+	defer look.Stop()
+	var told newsletter.Counts
+	for saidAt := o.now(); ; {
+		e, err := o.store.Edition(cmd.Context(), id)
+		if err != nil {
+			return err
+		}
+		over := e.State == newsletter.Done || e.State == newsletter.Cancelled
+		if e.Counts != told && (over || o.now().Sub(saidAt) >= time.Second) {
+			told, saidAt = e.Counts, o.now()
+			fmt.Fprintf(cmd.ErrOrStderr(), "%d of %d done, %d pending\n", told.Audience-told.Pending, told.Audience, told.Pending)
+		}
+		if over {
+			return nil
+		}
+		select {
+		case <-look.C:
+		case <-cmd.Context().Done():
+			return errors.New("interrupted: the edition waits in the outbox, and serve or `send --wait` goes on with it")
+		}
+	}
+}
+
+// sendTestCopy sends the next edition as it stands to one address, past the outbox.
+func (o *office) sendTestCopy(cmd *cobra.Command, l newsletter.List, to string) error {
+	address, err := newsletter.ParseAddress(to)
+	if err != nil {
+		return usagef("--to is %s", err)
+	}
+	variant, err := o.desk().Proof(cmd.Context(), l, newsletter.Audience{})
+	var none *newsletter.NoEdition
+	if errors.As(err, &none) {
+		_, err = fmt.Fprintf(cmd.ErrOrStderr(), "nothing new for %s: there is no test copy to send\n", l.ID)
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	d := newsletter.Delivery{List: l.ID, Address: address, FirstDue: o.now(), KeyID: o.store.Key().ID}
+	d.Subscriber = -1 // nobody's: its links change nothing
+	_, _, message, err := o.renderer.Fill(variant, o.composer().Personal(d))
+	if err != nil {
+		return err
+	}
+	if err := mailer.SendOne(cmd.Context(), relayOf(o.config), newsletter.Message{From: o.publisher.From, To: address, Data: newsletter.DotStuff(message)}); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(cmd.ErrOrStderr(), "The relay has taken the test copy.")
+	return err
+}

@@ -1,0 +1,225 @@
+package main
+
+import (
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"dispatcher/internal/store"
+)
+
+// csvColumns are the columns of a subscriber file. Only email is needed.
+var csvColumns = []string{"email", "name", "language", "timezone", "lists", "topics"}
+
+func newSubscribersImportCommand(p process) *cobra.Command {
+	var listID, confirmed string
+	imp := addJSONFlag(&cobra.Command{
+		Use:   "import FILE",
+		Short: "Import subscribers from a CSV file",
+		Long: `Import subscribers from a CSV file in UTF-8 with the header ` + strings.Join(csvColumns, ",") + `.
+Only email is needed; lists and topics are separated by semicolons, and no topics means all of them. "-" reads standard input.
+
+With --confirmed "where consent came from" the readers get editions at once, and that text is kept as evidence of consent.
+Without it their subscriptions are pending, and they get nothing until they have confirmed. An import never begins a
+subscription again that its reader has ended, and lifts no suppression. The same file again changes nothing.
+Bad rows are reported with their line, and the good ones are imported.`,
+		Args: cobra.ExactArgs(1),
+	})
+	imp.Flags().StringVar(&listID, "list", "", "the `id` of the list for rows that name none")
+	imp.Flags().StringVar(&confirmed, "confirmed", "", "where the readers' consent came from")
+	imp.RunE = inOffice(p, func(cmd *cobra.Command, o *office, args []string) (err error) {
+		if listID != "" {
+			if _, err := o.list(listID); err != nil {
+				return err
+			}
+		}
+		file := p.stdin
+		if args[0] != "-" {
+			f, err := os.Open(args[0])
+			if err != nil {
+				return fmt.Errorf("reading subscribers: %w", err)
+			}
+			defer func() { err = errors.Join(err, f.Close()) }()
+			file = f
+		}
+		result, err := o.importSubscribers(cmd, file, listID, confirmed)
+		if err != nil {
+			return err
+		}
+		return result.print(cmd, confirmed != "")
+	})
+	return imp
+}
+
+// importResult is what an import did.
+type importResult struct {
+	Rows       int       `json:"rows"`
+	New        int       `json:"new"`
+	Confirmed  int       `json:"newly_confirmed"`
+	Known      int       `json:"known"`
+	Left       int       `json:"ended_by_reader"`
+	Suppressed int       `json:"suppressed"`
+	Bad        []badLine `json:"bad"`
+}
+
+// badLine is a row that was not imported.
+type badLine struct {
+	Line int    `json:"line"`
+	What string `json:"what"`
+}
+
+// importSubscribers reads rows one by one and writes them in groups, so that memory does not grow with the file.
+func (o *office) importSubscribers(cmd *cobra.Command, file io.Reader, listID, confirmed string) (importResult, error) {
+	result := importResult{Bad: []badLine{}}
+	rows := csv.NewReader(skipByteOrderMark(file))
+	rows.FieldsPerRecord = -1
+	rows.TrimLeadingSpace = true
+	header, err := csvHeader(rows)
+	if err != nil {
+		return result, err
+	}
+	const group = 500
+	var batch []store.Enrolment
+	flush := func() error {
+		done, err := o.store.Enrol(cmd.Context(), batch, o.now())
+		for _, e := range done {
+			result.add(e)
+		}
+		batch = batch[:0]
+		return err
+	}
+	for {
+		record, err := rows.Read()
+		if errors.Is(err, io.EOF) {
+			return result, flush()
+		}
+		result.Rows++
+		var bad *csv.ParseError
+		if errors.As(err, &bad) {
+			result.Bad = append(result.Bad, badLine{bad.StartLine, bad.Err.Error()})
+			continue
+		}
+		if err != nil {
+			return result, fmt.Errorf("reading subscribers: %w", errors.Join(err, flush()))
+		}
+		line, _ := rows.FieldPos(0)
+		e, err := o.enrolment(readRow(header, record, listID), confirmed)
+		if err != nil {
+			result.Bad = append(result.Bad, badLine{line, err.Error()})
+			continue
+		}
+		if batch = append(batch, e); len(batch) == group {
+			if err := flush(); err != nil {
+				return result, err
+			}
+		}
+	}
+}
+
+// skipByteOrderMark drops the mark that spreadsheets put in front of UTF-8.
+func skipByteOrderMark(r io.Reader) io.Reader {
+	mark := make([]byte, 3)
+	n, err := io.ReadFull(r, mark)
+	if err == nil && string(mark) == "\uFEFF" {
+		return r
+	}
+	return io.MultiReader(strings.NewReader(string(mark[:n])), r)
+}
+
+// csvHeader reads the first row and finds each column's place.
+func csvHeader(rows *csv.Reader) (map[string]int, error) {
+	names, err := rows.Read()
+	if err != nil {
+		return nil, usagef("the file has no header line; it must begin with %s", strings.Join(csvColumns, ","))
+	}
+	header := map[string]int{}
+	for i, name := range names {
+		name = strings.ToLower(strings.TrimSpace(name))
+		if !slices.Contains(csvColumns, name) {
+			return nil, usagef("line 1: there is no column %q; the columns are %s", name, strings.Join(csvColumns, ","))
+		}
+		if _, twice := header[name]; twice {
+			return nil, usagef("line 1: the column %q is there twice", name)
+		}
+		header[name] = i
+	}
+	if _, ok := header["email"]; !ok {
+		return nil, usagef("line 1: the column \"email\" is missing; the header is %s", strings.Join(csvColumns, ","))
+	}
+	return header, nil
+}
+
+func readRow(header map[string]int, record []string, listID string) reader {
+	cell := func(name string) string {
+		i, ok := header[name]
+		if !ok || i >= len(record) {
+			return ""
+		}
+		return strings.TrimSpace(record[i])
+	}
+	words := func(name string) (all []string) {
+		for word := range strings.SplitSeq(cell(name), ";") {
+			if word = strings.TrimSpace(word); word != "" {
+				all = append(all, word)
+			}
+		}
+		return all
+	}
+	r := reader{cell("email"), cell("name"), cell("language"), cell("timezone"), words("lists"), words("topics")}
+	if len(r.lists) == 0 && listID != "" {
+		r.lists = []string{listID}
+	}
+	return r
+}
+
+func (r *importResult) add(e store.Enrolled) {
+	switch {
+	case e.New:
+		r.New++
+	case e.Confirmed > 0:
+		r.Confirmed++
+	default:
+		r.Known++
+	}
+	if e.Left > 0 {
+		r.Left++
+	}
+	if e.Suppressed {
+		r.Suppressed++
+	}
+}
+
+// print tells what the import did. It fails when there were rows and none of them was good.
+func (r importResult) print(cmd *cobra.Command, confirmed bool) error {
+	if wantsJSON(cmd) {
+		if err := printJSON(cmd.OutOrStdout(), r); err != nil {
+			return err
+		}
+	} else {
+		for _, b := range r.Bad {
+			fmt.Fprintf(cmd.ErrOrStderr(), "line %d: not imported: %s\n", b.Line, b.What)
+		}
+		state := "pending: they get nothing until they have confirmed"
+		if confirmed {
+			state = "confirmed"
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "%s read: %d new (%s), %d newly confirmed, %d known already, %d bad\n",
+			counted(r.Rows, "row"), r.New, state, r.Confirmed, r.Known, len(r.Bad))
+		if r.Left > 0 {
+			fmt.Fprintf(cmd.OutOrStdout(), "%s had ended a subscription and were left alone\n", counted(r.Left, "reader"))
+		}
+		if r.Suppressed > 0 {
+			fmt.Fprintf(cmd.OutOrStdout(), "%s suppressed and get nothing\n", counted(r.Suppressed, "address"))
+		}
+	}
+	if r.Rows > 0 && len(r.Bad) == r.Rows {
+		return &alreadyTold{}
+	}
+	return nil
+}
