@@ -34,16 +34,13 @@ It ends with exit code 0 for whatever it could read, also where there was nothin
 		case err != nil:
 			return err
 		}
-		first, err := o.store.RecordBounce(cmd.Context(), b)
+		_, err = o.store.RecordBounce(cmd.Context(), b)
 		if errors.Is(err, newsletter.ErrNotFound) {
 			_, err = fmt.Fprintln(cmd.OutOrStdout(), "nothing to write down: it names a copy that was not sent")
 			return err
 		}
 		if err != nil {
 			return err
-		}
-		if first {
-			o.log.Info("bounce", "kind", b.Kind, "edition", b.Edition, "subscriber", b.Subscriber, "status", b.Status)
 		}
 		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: edition %d, subscriber %d, %s\n", b.Kind, b.Edition, b.Subscriber, b.Status)
 		return err

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -47,6 +48,7 @@ func main() {
 
 // run runs one command and returns its exit code. What went wrong is written to stderr, once.
 func run(ctx context.Context, p process, args []string) int {
+	p.stderr = &sharedWriter{to: p.stderr}
 	root := newRootCommand(p)
 	root.SetArgs(args)
 	root.SetIn(p.stdin)
@@ -66,6 +68,18 @@ func run(ctx context.Context, p process, args []string) int {
 		return exitUsage
 	}
 	return exitFailed
+}
+
+// sharedWriter lets the log and a command's own words go to one place without mixing.
+type sharedWriter struct {
+	mu sync.Mutex
+	to io.Writer
+}
+
+func (w *sharedWriter) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.to.Write(b)
 }
 
 // message is what a person reads. A list of problems already says where each one is.

@@ -30,14 +30,14 @@ func TestMain(m *testing.M) {
 
 // site is a folder with a config, the feed that it names and the relay that it sends through.
 type site struct {
-	t      *testing.T
+	t      testing.TB
 	dir    string
 	feed   *httptest.Server
 	config string
 }
 
 // newSite makes a site whose mail goes to a port of this machine. More lines are added to the config.
-func newSite(t *testing.T, relayPort int, more ...string) *site {
+func newSite(t testing.TB, relayPort int, more ...string) *site {
 	t.Helper()
 	s := &site{t: t, dir: t.TempDir()}
 	s.feed = httptest.NewServer(http.FileServer(http.Dir(filepath.Join(repository, "internal/ingest/testdata"))))
@@ -142,7 +142,7 @@ func (s *site) launch(cmd *exec.Cmd) {
 }
 
 // logWriter shows a process's log where a test fails.
-type logWriter struct{ t *testing.T }
+type logWriter struct{ t testing.TB }
 
 func (w *logWriter) Write(p []byte) (int, error) {
 	w.t.Log(strings.TrimRight(string(p), "\n"))
@@ -167,7 +167,7 @@ func eventually(t *testing.T, what string, is func() bool) {
 }
 
 // freePort is a port of the loopback address that nobody uses at the moment.
-func freePort(t *testing.T) int {
+func freePort(t testing.TB) int {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

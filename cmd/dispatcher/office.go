@@ -71,7 +71,7 @@ func openOffice(ctx context.Context, p process, cfg config.Config) (*office, err
 // that every command refuses what could not be sent.
 func furnish(p process, cfg config.Config) (*office, error) {
 	o := &office{
-		process: p, config: cfg, log: newLogger(p, cfg.Log),
+		process: p, config: cfg, log: newLogger(p, cfg.Log, slog.LevelWarn), // a command says itself what it does
 		publisher: publisherOf(cfg), lists: listsOf(cfg), topics: topicsOf(cfg), feeds: feedsOf(cfg),
 	}
 	var err error
@@ -95,12 +95,13 @@ func furnish(p process, cfg config.Config) (*office, error) {
 	return o, nil
 }
 
-func newLogger(p process, c config.Log) *slog.Logger {
+// newLogger logs as the config says, but nothing below least.
+func newLogger(p process, c config.Log, least slog.Level) *slog.Logger {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
 		level = slog.LevelInfo // the config has been checked
 	}
-	options := &slog.HandlerOptions{Level: level}
+	options := &slog.HandlerOptions{Level: max(level, least)}
 	if c.Format == "json" {
 		return slog.New(slog.NewJSONHandler(p.stderr, options))
 	}

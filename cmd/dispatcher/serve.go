@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 
 	"github.com/spf13/cobra"
@@ -37,6 +38,7 @@ func (o *office) serve(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, release()) }()
+	o.log = newLogger(o.process, o.config.Log, slog.LevelDebug)
 	run, err := o.rooms(ctx)
 	if err != nil {
 		return err
