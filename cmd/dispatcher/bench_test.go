@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -48,7 +49,8 @@ func BenchmarkSend(b *testing.B) {
 	}
 	s.ok("send", "weekly", "--yes")
 	m := o.mailer()
-	m.Relay.Connections = 20
+	counting := &countingOutbox{Store: o.store}
+	m.Outbox, m.Relay.Connections = counting, 20
 	ctx, cancel := context.WithCancel(b.Context())
 	defer cancel()
 	done := make(chan error)
@@ -65,8 +67,20 @@ func BenchmarkSend(b *testing.B) {
 		time.Sleep(200 * time.Millisecond)
 	}
 	b.StopTimer()
+	b.ReportMetric(float64(b.N)/float64(counting.groups.Load()), "messages/commit")
 	cancel()
 	if err := <-done; err != nil {
 		b.Fatal(err)
 	}
+}
+
+// countingOutbox counts the groups in which outcomes are recorded.
+type countingOutbox struct {
+	*store.Store
+	groups atomic.Int64
+}
+
+func (c *countingOutbox) RecordOutcomes(ctx context.Context, outcomes []newsletter.Outcome) error {
+	c.groups.Add(1)
+	return c.Store.RecordOutcomes(ctx, outcomes)
 }

@@ -58,13 +58,15 @@ func (m *Mailer) Run(ctx context.Context) error {
 	if takenBack > 0 {
 		m.Log.Warn("taking up what an interrupted run had not finished", "deliveries", takenBack)
 	}
-	work := make(chan newsletter.Delivery)
+	batches := make(chan []newsletter.Delivery)
+	work := make(chan newsletter.Delivery, max(1, m.Relay.Connections)) // so that a worker finds its next without waiting
 	recorder := newRecorder(m.Outbox, m.Log)
 	var recording errgroup.Group
 	recording.Go(func() error { recorder.run(); return nil })
 
 	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return m.feed(gctx, run, work) })
+	g.Go(func() error { return m.feed(gctx, run, batches) })
+	g.Go(func() error { return dispense(gctx, batches, work) })
 	line := &lineState{relay: m.Relay.Name, log: m.Log}
 	for range max(1, m.Relay.Connections) {
 		w := &worker{Mailer: m, line: line, recorder: recorder, work: work}
@@ -78,13 +80,21 @@ func (m *Mailer) Run(ctx context.Context) error {
 	return errors.Join(err, m.Outbox.EndRun(ending, run, m.Now()))
 }
 
-// feed claims deliveries and hands them to the workers, until it is cancelled.
-func (m *Mailer) feed(ctx context.Context, run newsletter.RunID, work chan<- newsletter.Delivery) error {
-	poll, failing := cmp.Or(m.Poll, defaultPoll), false
-	look := time.NewTicker(poll)
+// Batches are as large as what is sent in a fifth of a second, within these bounds: the workers never wait for a claim, an alert
+// waits for two batches of a digest at most, and memory does not grow with the list.
+const (
+	batchTime = 200 * time.Millisecond
+	mostBatch = 500
+)
+
+// feed claims batches, one ahead of the one that is being dispensed, until it is cancelled.
+func (m *Mailer) feed(ctx context.Context, run newsletter.RunID, batches chan<- []newsletter.Delivery) error {
+	failing := false
+	look := time.NewTicker(cmp.Or(m.Poll, defaultPoll))
 	defer look.Stop()
-	for ctx.Err() == nil {
-		claimed, err := m.claim(ctx, run)
+	least := 2 * max(1, m.Relay.Connections)
+	for n := least; ctx.Err() == nil; {
+		claimed, err := m.claim(ctx, run, n)
 		if err == nil && len(claimed) == 0 {
 			err = m.finish(ctx)
 		}
@@ -92,21 +102,45 @@ func (m *Mailer) feed(ctx context.Context, run newsletter.RunID, work chan<- new
 			m.Log.Error("reading the outbox failed, will try again", "error", err)
 		}
 		failing = err != nil
-		for _, d := range claimed {
-			select {
-			case work <- d:
-			case <-ctx.Done(): // EndRun gives the rest back
-				return nil
-			}
-		}
 		if len(claimed) == 0 {
 			select {
 			case <-look.C:
 			case <-ctx.Done():
 			}
+			continue
+		}
+		ready := time.Now()
+		select {
+		case batches <- claimed:
+		case <-ctx.Done(): // EndRun gives the batch back
+			return nil
+		}
+		switch waited := time.Since(ready); {
+		case waited < batchTime/4:
+			n = min(2*n, mostBatch)
+		case waited > batchTime:
+			n = max(n/2, least)
 		}
 	}
 	return nil
+}
+
+// dispense hands batches out to the workers, one delivery at a time, until it is cancelled.
+func dispense(ctx context.Context, batches <-chan []newsletter.Delivery, work chan<- newsletter.Delivery) error {
+	for {
+		select {
+		case batch := <-batches:
+			for _, d := range batch {
+				select {
+				case work <- d:
+				case <-ctx.Done(): // EndRun gives the rest back
+					return nil
+				}
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
 // finish tells the end of each edition, once.
@@ -120,10 +154,8 @@ func (m *Mailer) finish(ctx context.Context) error {
 	return err
 }
 
-// claim takes a few deliveries for each worker, the most urgent lane first. Few, so that an alert that comes while a
-// digest is being sent waits for no more than those.
-func (m *Mailer) claim(ctx context.Context, run newsletter.RunID) ([]newsletter.Delivery, error) {
-	n := 4 * max(1, m.Relay.Connections)
+// claim takes up to n deliveries of the most urgent lane that has any.
+func (m *Mailer) claim(ctx context.Context, run newsletter.RunID, n int) ([]newsletter.Delivery, error) {
 	for _, lane := range newsletter.Lanes() {
 		claimed, err := m.Outbox.ClaimDeliveries(ctx, newsletter.Claim{Run: run, Lane: lane, Now: m.Now(), N: n, ProofsOnly: m.Rehearsal})
 		if err != nil || len(claimed) > 0 {
@@ -149,17 +181,10 @@ func SendOne(ctx context.Context, r Relay, message newsletter.Message) error {
 
 // sendPlainly sends one message in the plain dialogue.
 func sendPlainly(s *session, m newsletter.Message) error {
-	if err := s.offer(m); err != nil {
+	if err := s.offer(&m); err != nil {
 		return err
 	}
-	if err := s.text(m); err != nil {
-		return err
-	}
-	s.end()
-	if err := s.flush(s.timeouts.End); err != nil {
-		return &cutError{doing: "ending a message", afterEnd: true, err: err}
-	}
-	return s.taken()
+	return s.deliver(&m, nil)
 }
 
 // Probe connects, secures and logs in, and sends nothing.

@@ -17,10 +17,16 @@ type recorder struct {
 	log    *slog.Logger
 
 	mu      sync.Mutex
+	working int // workers that have something to send
 	waiting []entry
-	come    chan struct{} // has a token while waiting is not empty, or when it is closed
+	timer   *time.Timer   // bounds how long the first of a group waits
+	come    chan struct{} // has a token when a group may be written, or when it is closed
 	closed  bool
 }
+
+// gather is how long an outcome waits for others at most, so that they share a sync. It is about what a sync takes on a good
+// disk, and nothing beside the way to a relay that is not on this machine.
+const gather = time.Millisecond
 
 // entry is an outcome and what its worker waits for.
 type entry struct {
@@ -29,7 +35,20 @@ type entry struct {
 }
 
 func newRecorder(outbox Outbox, log *slog.Logger) *recorder {
-	return &recorder{outbox: outbox, log: log, come: make(chan struct{}, 1)}
+	r := &recorder{outbox: outbox, log: log, come: make(chan struct{}, 1)}
+	r.timer = time.AfterFunc(gather, r.wake)
+	return r
+}
+
+// busy and idle count the workers that have something to send: a group waits for half of those.
+func (r *recorder) busy() { r.count(1) }
+
+func (r *recorder) idle() { r.count(-1) }
+
+func (r *recorder) count(n int) {
+	r.mu.Lock()
+	r.working += n
+	r.mu.Unlock()
 }
 
 // submit returns at once with a channel that is closed when the outcome is on disk. That takes as long as it takes: a full
@@ -38,8 +57,14 @@ func (r *recorder) submit(o newsletter.Outcome) chan struct{} {
 	done := make(chan struct{})
 	r.mu.Lock()
 	r.waiting = append(r.waiting, entry{o, done})
+	n, enough := len(r.waiting), 2*len(r.waiting) >= r.working
 	r.mu.Unlock()
-	r.wake()
+	switch {
+	case enough:
+		r.wake()
+	case n == 1:
+		r.timer.Reset(gather)
+	}
 	return done
 }
 
@@ -80,7 +105,12 @@ func (r *recorder) run() {
 		for _, e := range group {
 			close(e.done)
 		}
-		r.wake() // what has come meanwhile, or the end
+		r.mu.Lock()
+		again := r.closed || len(r.waiting) > 0 && 2*len(r.waiting) >= r.working
+		r.mu.Unlock()
+		if again {
+			r.wake()
+		}
 	}
 }
 

@@ -38,25 +38,35 @@ func newSession(client *smtp.Client, timeouts Timeouts) *session {
 	return s
 }
 
-// envelope sends MAIL, RCPT and DATA, and before them RSET where the last transaction was left open. Pipelined, the replies are
-// read by accepted; otherwise they have been read when it returns.
-func (s *session) envelope(m newsletter.Message) {
+// appendEnvelope adds MAIL, RCPT and DATA, and before them RSET where the last transaction was left open.
+func (s *session) appendEnvelope(b []byte, m *newsletter.Message) []byte {
 	if s.dirty {
-		_, _ = s.out.WriteString("RSET\r\n") // the writer keeps its first error for flush
+		b = append(b, "RSET\r\n"...)
 	}
-	s.writeMail(m)
-	fmt.Fprintf(s.out, "RCPT TO:<%s>\r\nDATA\r\n", m.To)
+	b = s.appendMail(b, m)
+	b = appendRcpt(b, m)
+	return append(b, "DATA\r\n"...)
 }
 
-func (s *session) writeMail(m newsletter.Message) {
-	fmt.Fprintf(s.out, "MAIL FROM:<%s>", m.From)
+func (s *session) appendMail(b []byte, m *newsletter.Message) []byte {
+	b = append(append(append(b, "MAIL FROM:<"...), m.From...), '>')
 	if s.maxSize > 0 {
-		fmt.Fprintf(s.out, " SIZE=%d", len(m.Data))
+		b = strconv.AppendInt(append(b, " SIZE="...), int64(len(m.Data)), 10)
 	}
 	if s.eightBit {
-		_, _ = s.out.WriteString(" BODY=8BITMIME")
+		b = append(b, " BODY=8BITMIME"...)
 	}
-	_, _ = s.out.WriteString("\r\n")
+	return append(b, "\r\n"...)
+}
+
+func appendRcpt(b []byte, m *newsletter.Message) []byte {
+	return append(append(append(b, "RCPT TO:<"...), m.To...), ">\r\n"...)
+}
+
+// envelope sends what appendEnvelope makes. The replies are read by accepted.
+func (s *session) envelope(m *newsletter.Message) error {
+	_, _ = s.out.Write(s.appendEnvelope(nil, m)) // the writer keeps its error for flush
+	return s.flush(s.timeouts.Command)
 }
 
 // accepted reads the replies to an envelope. A nil error means that the relay waits for the data.
@@ -108,24 +118,22 @@ func (s *session) takeBack(refused error) error {
 }
 
 // offer is the plain dialogue in the place of envelope and accepted.
-func (s *session) offer(m newsletter.Message) error {
+func (s *session) offer(m *newsletter.Message) error {
 	if s.dirty {
-		_, _ = s.out.WriteString("RSET\r\n")
-		if r, err := s.ask(); err != nil || !r.ok() {
+		if r, err := s.ask([]byte("RSET\r\n")); err != nil || !r.ok() {
 			return &cutError{doing: "resetting", err: fmt.Errorf("reply %d: %w", r.code, err)}
 		}
 		s.dirty = false
 	}
 	for _, stage := range [...]newsletter.Stage{newsletter.StageMail, newsletter.StageRcpt, newsletter.StageData} {
+		command := []byte("DATA\r\n")
 		switch stage {
 		case newsletter.StageMail:
-			s.writeMail(m)
+			command = s.appendMail(nil, m)
 		case newsletter.StageRcpt:
-			fmt.Fprintf(s.out, "RCPT TO:<%s>\r\n", m.To)
-		default:
-			_, _ = s.out.WriteString("DATA\r\n")
+			command = appendRcpt(nil, m)
 		}
-		r, err := s.ask()
+		r, err := s.ask(command)
 		if err != nil {
 			return &cutError{doing: "at " + string(stage), err: err}
 		}
@@ -137,32 +145,34 @@ func (s *session) offer(m newsletter.Message) error {
 	return nil
 }
 
-func (s *session) ask() (reply, error) {
+// ask sends one command and reads its reply.
+func (s *session) ask(command []byte) (reply, error) {
+	_, _ = s.out.Write(command) // the writer keeps its error for flush
 	if err := s.flush(s.timeouts.Command); err != nil {
 		return reply{}, err
 	}
 	return readReply(s.in)
 }
 
-// text sends a message's data without its end: until the end goes out, the relay takes no responsibility.
-func (s *session) text(m newsletter.Message) error {
+// deliver sends a message's data and its end, and behind it the envelope of the message that follows, all in one write; then
+// it reads the reply: nil when the relay has taken responsibility. From the end's first octet on, the relay may have the
+// message (RFC 1047).
+func (s *session) deliver(m, following *newsletter.Message) error {
 	s.carried++
-	if err := s.flush(s.timeouts.Command); err != nil {
-		return &cutError{doing: "sending a message", err: err}
+	m.Data = append(m.Data, ".\r\n"...)
+	end := len(m.Data)
+	if following != nil {
+		m.Data = s.appendEnvelope(m.Data, following)
 	}
-	if _, err := s.out.Write(m.Data); err != nil {
-		return &cutError{doing: "sending a message", err: err}
-	}
-	return nil
-}
-
-// end ends the data. From the first octet of it on, the relay may have the message (RFC 1047).
-func (s *session) end() { _, _ = s.out.WriteString(".\r\n") }
-
-// taken reads the reply to the end of the data: nil when the relay has taken responsibility.
-func (s *session) taken() error {
 	if err := s.within(s.timeouts.End); err != nil {
-		return &cutError{doing: "ending a message", afterEnd: true, err: err}
+		return &cutError{doing: "sending a message", err: err}
+	}
+	n, err := s.out.Write(m.Data)
+	if err == nil {
+		err = s.out.Flush()
+	}
+	if err != nil {
+		return &cutError{doing: "sending a message", afterEnd: n >= end, err: err}
 	}
 	r, err := readReply(s.in)
 	switch {

@@ -45,9 +45,11 @@ func (w *worker) run(ctx context.Context) error {
 		timer.Reset(idle)
 		select {
 		case d := <-w.work:
+			w.recorder.busy()
 			for next := w.load(ctx, d); next != nil; {
 				next = w.carry(ctx, next)
 			}
+			w.recorder.idle()
 		case <-timer.C:
 			w.hangUp()
 		case <-ctx.Done():
@@ -89,21 +91,12 @@ func (w *worker) carry(ctx context.Context, f *freight) (next *freight) {
 	if err := w.offer(f); err != nil {
 		return w.refused(f, err, fresh)
 	}
-	if err := w.session.text(f.message); err != nil {
-		return w.refused(f, err, fresh)
-	}
 	w.settled() // what cannot be recorded must not be followed by another message
-	w.session.end()
+	var following *newsletter.Message
 	if next = w.companion(ctx); next != nil {
-		w.session.envelope(next.message)
-		next.offered = true
+		following, next.offered = &next.message, true
 	}
-	err := w.session.flush(w.session.timeouts.End)
-	if err != nil {
-		err = &cutError{doing: "ending a message", afterEnd: true, err: err}
-	} else {
-		err = w.session.taken()
-	}
+	err := w.session.deliver(&f.message, following)
 	w.unload(f, err)
 	if w.session == nil && next != nil {
 		next.offered = false
@@ -114,11 +107,10 @@ func (w *worker) carry(ctx context.Context, f *freight) (next *freight) {
 // offer gets the relay ready for a message's data.
 func (w *worker) offer(f *freight) error {
 	if !w.session.pipelined {
-		return w.session.offer(f.message)
+		return w.session.offer(&f.message)
 	}
 	if !f.offered {
-		w.session.envelope(f.message)
-		if err := w.session.flush(w.session.timeouts.Command); err != nil {
+		if err := w.session.envelope(&f.message); err != nil {
 			return &cutError{doing: "at mail", err: err}
 		}
 	}
