@@ -19,7 +19,7 @@ func newBounceCommand(p process) *cobra.Command {
 a complaint does too and ends all of the reader's subscriptions. Only a message that bears the token of a copy that was sent counts,
 so nobody can forge one. It is for the mail server of bounce_address to call; in Postfix, with recipient_delimiter = + and an alias:
 
-    bounces: "|dispatcher bounce --recipient ${recipient}"
+    bounces: "|dispatcher bounce --recipient \"$ORIGINAL_RECIPIENT\""
 
 It ends with exit code 0 for whatever it could read, also where there was nothing to write down, so that no mail loops.`,
 		Args: cobra.NoArgs,

@@ -24,11 +24,21 @@ type finding struct {
 type findings []finding
 
 func (f *findings) error(where, format string, args ...any) {
-	*f = append(*f, finding{"error", where, newsletter.Redact(fmt.Sprintf(format, args...))})
+	*f = append(*f, finding{"error", where, fmt.Sprintf(format, args...)})
 }
 
 func (f *findings) warn(where, format string, args ...any) {
-	*f = append(*f, finding{"warning", where, newsletter.Redact(fmt.Sprintf(format, args...))})
+	*f = append(*f, finding{"warning", where, fmt.Sprintf(format, args...)})
+}
+
+// redacted is what an error from outside says, without addresses. What the config says of itself is the admin's own.
+func redacted(err error) string { return newsletter.Redact(err.Error()) }
+
+func pollsFailed(n int) string {
+	if n == 1 {
+		return "the last poll failed"
+	}
+	return fmt.Sprintf("the last %d polls failed", n)
 }
 
 func newCheckCommand(p process) *cobra.Command {
@@ -84,7 +94,7 @@ func (f *findings) checkAll(ctx context.Context, p process, path string, online 
 func (f *findings) problems(err error) bool {
 	var problems config.Problems
 	if !errors.As(err, &problems) {
-		f.error("start", "%s", err)
+		f.error("start", "%s", redacted(err))
 		return false
 	}
 	for _, p := range problems {
@@ -102,11 +112,11 @@ func (f *findings) checkFeeds(ctx context.Context, o *office) {
 		state, err := o.store.FeedState(ctx, feed.Name)
 		switch {
 		case err != nil:
-			f.error("feed "+feed.Name, "%s", err)
+			f.error("feed "+feed.Name, "%s", redacted(err))
 		case state.Gone:
 			f.error("feed "+feed.Name, "its server says that it is gone for good (410): it is not polled any more; mend its url or take it out")
 		case state.Failures > 0:
-			f.error("feed "+feed.Name, "the last %s failed: %s", counted(state.Failures, "poll"), state.LastError)
+			f.error("feed "+feed.Name, "%s: %s", pollsFailed(state.Failures), state.LastError)
 		case state.LastPoll.IsZero():
 			f.warn("feed "+feed.Name, "it has never been polled; serve does it, or `dispatcher fetch %s`", feed.Name)
 		}
@@ -162,12 +172,12 @@ func (f *findings) checkTopics(ctx context.Context, o *office) {
 func (f *findings) checkOnline(ctx context.Context, o *office) {
 	relay := relayOf(o.config)
 	if err := mailer.Probe(ctx, relay); err != nil {
-		f.error("relay "+relay.Name, "%s", err)
+		f.error("relay "+relay.Name, "%s", redacted(err))
 	}
 	ingester := o.ingester()
 	for _, feed := range o.feeds {
 		if _, err := ingester.Fetch(ctx, feed); err != nil {
-			f.error("feed "+feed.Name, "%s", err)
+			f.error("feed "+feed.Name, "%s", redacted(err))
 		}
 	}
 }

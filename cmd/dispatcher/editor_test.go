@@ -87,13 +87,16 @@ func TestBadRowsAreReportedByLineAndGoodOnesImported(t *testing.T) {
 		"cy@example.net,Cy,,Mars/Olympus,weekly,\n"+
 		"di@example.net,Di,,,monthly,\n"+
 		"el@example.net,El,fa,,,\n"+
-		"\"broken\n")
+		"\"broken\n"+
+		"jo@example.net,Jos\xe9,,,weekly,\n"+
+		"sm@example.net,Smith,en,,weekly,,Jr.\n"+
+		"fi@example.net,\"Fi \"\"the pen\"\" Quill\",,,weekly,\r\n")
 	var first, again importResult
 	s.okJSON(&first, "subscribers", "import", file, "--list", "weekly", "--confirmed", "paper form")
-	if first.New != 2 || first.Known != 1 || len(first.Bad) != 5 {
+	if first.New != 3 || first.Known != 1 || len(first.Bad) != 7 {
 		t.Errorf("imported %+v", first)
 	}
-	for i, line := range []int{3, 5, 6, 7, 9} {
+	for i, line := range []int{3, 5, 6, 7, 9, 10, 11} {
 		if i < len(first.Bad) && first.Bad[i].Line != line {
 			t.Errorf("bad row %d is reported for line %d, want %d: %s", i, first.Bad[i].Line, line, first.Bad[i].What)
 		}
@@ -104,7 +107,7 @@ func TestBadRowsAreReportedByLineAndGoodOnesImported(t *testing.T) {
 		}
 	}
 	s.okJSON(&again, "subscribers", "import", file, "--list", "weekly", "--confirmed", "paper form")
-	if again.New != 0 || again.Known != 3 {
+	if again.New != 0 || again.Known != 4 {
 		t.Errorf("the same file again: %+v", again)
 	}
 	var ada struct {
@@ -120,6 +123,15 @@ func TestBadRowsAreReportedByLineAndGoodOnesImported(t *testing.T) {
 	}
 	if r := s.run("subscribers", "import", s.write("odd.csv", "mail\na@example.net\n")); r.code != exitUsage || !strings.Contains(r.stderr, "email,name,language") {
 		t.Errorf("an unknown header: %+v", r)
+	}
+	for text, want := range map[string]string{
+		"jane@example.net,Jane\n":                 "is a reader and no header",
+		"email;name\njane@example.net;Jane\n":     "by commas",
+		"\xff\xfee\x00m\x00a\x00i\x00l\x00\n\x00": "UTF-16",
+	} {
+		if r := s.run("subscribers", "import", s.write("odd.csv", text)); r.code != exitUsage || !strings.Contains(r.stderr, want) || strings.Contains(r.stderr, "jane") {
+			t.Errorf("the header %q: %+v", text, r)
+		}
 	}
 }
 
@@ -145,6 +157,10 @@ func TestTheEditorChangesHoldsAndDrops(t *testing.T) {
 	}
 	if !strings.Contains(text, "2099") {
 		t.Errorf("the digest does not tell the deadline:\n%s", text)
+	}
+	s.ok("items", "set", fmt.Sprint(actions[0].ID), "--urgent") // for the alert list, which has not used it
+	if r := s.run("items", "hold", fmt.Sprint(articles[2%len(articles)].ID), "999"); r.code != exitFailed || strings.Contains(r.stdout, "is held") {
+		t.Errorf("holding one that is there and one that is not: %+v", r)
 	}
 	if r := s.run("items", "set", fmt.Sprint(articles[0].ID), "--title", "Too late"); r.code != exitFailed || !strings.Contains(r.stderr, "frozen") {
 		t.Errorf("changing what is sent: %+v", r)

@@ -73,9 +73,9 @@ func newItemsCommand(p process) *cobra.Command {
 		use, short, reason string
 		state              newsletter.ItemState
 	}{
-		{"hold ID...", "Keep items out of editions until they are released", "held by an editor", newsletter.Held},
+		{"hold ID...", "Keep items out of editions until they are released", "by an editor", newsletter.Held},
 		{"release ID...", "Put held or dropped items into the queue", "", newsletter.Queued},
-		{"drop ID...", "Never mail these items", "dropped by an editor", newsletter.Dropped},
+		{"drop ID...", "Never mail these items", "by an editor", newsletter.Dropped},
 	} {
 		group.AddCommand(&cobra.Command{
 			Use: act.use, Short: act.short, Args: cobra.MinimumNArgs(1),
@@ -142,11 +142,18 @@ func showItem(cmd *cobra.Command, o *office, args []string) error {
 		used += " " + strconv.FormatInt(int64(e), 10)
 	}
 	return show(cmd, v,
-		field{"item", strconv.FormatInt(int64(i.ID), 10)}, field{"kind", kindWords(v)}, field{"state", strings.TrimSpace(string(i.State) + " " + i.Reason)},
+		field{"item", strconv.FormatInt(int64(i.ID), 10)}, field{"kind", kindWords(v)}, field{"state", stateWords(i)},
 		field{"title", i.Title}, field{"summary", i.Summary}, field{"author", i.Author}, field{"url", i.URL}, field{"feed", i.Feed},
 		field{"topics", strings.Join(i.Topics, "; ")}, field{"published", moment(i.Published)}, field{"first seen", moment(i.FirstSeen)},
 		field{"petition", i.Petition}, field{"closes", closes}, field{"found in item", parentWords(i)}, field{"in editions", strings.TrimSpace(used)},
 	)
+}
+
+func stateWords(i newsletter.Item) string {
+	if i.Reason == "" {
+		return string(i.State)
+	}
+	return string(i.State) + ": " + i.Reason
 }
 
 func parentWords(i newsletter.Item) string {
@@ -156,12 +163,20 @@ func parentWords(i newsletter.Item) string {
 	return strconv.FormatInt(int64(i.Parent), 10)
 }
 
+// moveItems changes the state of all the items that are named, or of none where one of them is not there.
 func moveItems(cmd *cobra.Command, o *office, args []string, change store.ItemChange) error {
+	var ids []newsletter.ItemID
 	for _, arg := range args {
 		id, err := parseID[newsletter.ItemID]("item", arg)
 		if err != nil {
 			return err
 		}
+		if _, err := o.store.Item(cmd.Context(), id); err != nil {
+			return err
+		}
+		ids = append(ids, id)
+	}
+	for _, id := range ids {
 		if err := o.store.ChangeItem(cmd.Context(), id, change, o.now()); err != nil {
 			return err
 		}
@@ -170,60 +185,37 @@ func moveItems(cmd *cobra.Command, o *office, args []string, change store.ItemCh
 	return nil
 }
 
+// itemFlags are what `items set` can set.
+type itemFlags struct {
+	title, summary, petition, deadline string
+	urgent                             bool
+	topics                             []string
+}
+
 func newItemSetCommand(p process) *cobra.Command {
-	var title, summary, petition, deadline string
-	var urgent bool
-	var topics []string
+	var flags itemFlags
 	set := &cobra.Command{
 		Use:   "set ID",
 		Short: "Change an item until it is frozen in an edition",
-		Long: `Change an item until it is frozen in an edition. What is set here stays, whatever the feed says later.
+		Long: `Change an item until it is frozen in an edition; its deadline and urgency also later, for the lists that have not used it.
+What is set here stays, whatever the feed says later.
 A deadline is a date (the end of that day, UTC) or an instant such as 2026-12-01T18:00:00+01:00.`,
 		Args: cobra.ExactArgs(1),
 	}
-	set.Flags().StringVar(&title, "title", "", "the title")
-	set.Flags().StringVar(&summary, "summary", "", "the summary")
-	set.Flags().StringVar(&petition, "petition", "", "an action's `link`")
-	set.Flags().StringVar(&deadline, "deadline", "", "when an action closes")
-	set.Flags().BoolVar(&urgent, "urgent", false, "an urgent action starts an alert; --urgent=false takes it back")
-	set.Flags().StringSliceVar(&topics, "topics", nil, "the topics, separated by commas")
+	set.Flags().StringVar(&flags.title, "title", "", "the title")
+	set.Flags().StringVar(&flags.summary, "summary", "", "the summary")
+	set.Flags().StringVar(&flags.petition, "petition", "", "an action's `link`")
+	set.Flags().StringVar(&flags.deadline, "deadline", "", "when an action closes")
+	set.Flags().BoolVar(&flags.urgent, "urgent", false, "an urgent action starts an alert; --urgent=false takes it back")
+	set.Flags().StringSliceVar(&flags.topics, "topics", nil, "the topics, separated by commas")
 	set.RunE = inOffice(p, func(cmd *cobra.Command, o *office, args []string) error {
 		id, err := parseID[newsletter.ItemID]("item", args[0])
 		if err != nil {
 			return err
 		}
-		var change store.ItemChange
-		given := cmd.Flags().Changed
-		if given("title") {
-			title = newsletter.OneLine(title, 300)
-			change.Title = &title
-		}
-		if given("summary") {
-			summary = newsletter.OneLine(summary, 0)
-			change.Summary = &summary
-		}
-		if given("petition") {
-			if newsletter.CanonicalURL(petition) == "" {
-				return usagef("--petition %q: it must be an http or https link", petition)
-			}
-			change.Petition = &petition
-		}
-		if given("deadline") {
-			at, err := newsletter.ParseDeadline(deadline)
-			if err != nil {
-				return usagef("--deadline %q: %s", deadline, err)
-			}
-			change.Deadline = &at
-		}
-		if given("urgent") {
-			change.Urgent = &urgent
-		}
-		if given("topics") {
-			topics = newsletter.AddTopics(nil, topics...)
-			change.Topics = &topics
-		}
-		if change == (store.ItemChange{}) {
-			return usagef("nothing to set: give at least one of --title, --summary, --petition, --deadline, --urgent, --topics")
+		change, err := flags.change(cmd.Flags().Changed)
+		if err != nil {
+			return err
 		}
 		item, err := o.store.Item(cmd.Context(), id)
 		if err != nil {
@@ -239,4 +231,40 @@ A deadline is a date (the end of that day, UTC) or an instant such as 2026-12-01
 		return err
 	})
 	return set
+}
+
+// change is what the flags that were given ask for.
+func (f *itemFlags) change(given func(string) bool) (c store.ItemChange, err error) {
+	if given("title") {
+		f.title = newsletter.OneLine(f.title, 300)
+		c.Title = &f.title
+	}
+	if given("summary") {
+		f.summary = newsletter.OneLine(f.summary, 0)
+		c.Summary = &f.summary
+	}
+	if given("petition") {
+		if newsletter.CanonicalURL(f.petition) == "" {
+			return c, usagef("--petition %q: it must be an http or https link", f.petition)
+		}
+		c.Petition = &f.petition
+	}
+	if given("deadline") {
+		at, err := newsletter.ParseDeadline(f.deadline)
+		if err != nil {
+			return c, usagef("--deadline %q: %s", f.deadline, err)
+		}
+		c.Deadline = &at
+	}
+	if given("urgent") {
+		c.Urgent = &f.urgent
+	}
+	if given("topics") {
+		f.topics = newsletter.AddTopics(nil, f.topics...)
+		c.Topics = &f.topics
+	}
+	if c == (store.ItemChange{}) {
+		return c, usagef("nothing to set: give at least one of --title, --summary, --petition, --deadline, --urgent, --topics")
+	}
+	return c, nil
 }

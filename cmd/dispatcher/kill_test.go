@@ -2,13 +2,16 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"dispatcher/internal/newsletter"
 	"dispatcher/internal/smtptest"
+	"dispatcher/internal/store"
 )
 
 // serving is the part of a config for a serve whose pages listen on free ports, and the port for admins.
@@ -166,6 +169,52 @@ func TestMailWaitsForARelayThatIsDown(t *testing.T) {
 	if e.Sent != 10 || relay.Counts().Accepted != 10 {
 		t.Errorf("%d messages, %+v", relay.Counts().Accepted, e.editionView)
 	}
+}
+
+// Promise 4: who leaves while the relay is out of reach gets nothing when it is back, though her copy had been claimed.
+func TestWhoLeavesDuringAnOutageGetsNothing(t *testing.T) {
+	relay := newRelay(t, smtptest.Config{})
+	http, admin := serving(t)
+	s := newSite(t, relay.Port, http)
+	s.ok("fetch")
+	s.ok("subscribers", "import", s.readers(40), "--confirmed", "form")
+	relay.Close()
+	s.start("serve")
+	alive(t, admin)
+	s.ok("send", "weekly", "--yes")
+	db, err := store.Open(t.Context(), s.dir+"/data", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	again := newRelay(t, smtptest.Config{Script: smtptest.At(smtptest.Connect, smtptest.Answer{Code: 421, Text: "not yet"}), Listener: listenOn(t, relay.Addr)})
+	eventually(t, "the mailer has claimed copies and asks for the relay", func() bool { return again.Counts().Connections >= 8 })
+	for id := range 39 {
+		if err := db.Unsubscribe(t.Context(), newsletter.Link{Subscriber: newsletter.SubscriberID(id + 1), List: "weekly"}, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again.Close()
+	if err := relay.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var e editionDetail
+	eventually(t, "the edition is done", func() bool {
+		s.okJSON(&e, "editions", "show", "1")
+		return e.State == "done"
+	})
+	if n := relay.Counts().Accepted; n != 1 || e.Sent != 1 || e.Withdrawn != 39 {
+		t.Errorf("%d messages, %+v", n, e.editionView)
+	}
+}
+
+func listenOn(t *testing.T, address string) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
 }
 
 // Promise 1, with the real clock standing seconds before a slot: the scheduler makes the edition, once.

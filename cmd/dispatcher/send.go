@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,8 +48,11 @@ On a terminal it says to how many it would go and asks; elsewhere it needs --yes
 		id, err := o.printByHand(cmd, l, yes)
 		var none *newsletter.NoEdition
 		if errors.As(err, &none) {
-			_, err = fmt.Fprintf(cmd.ErrOrStderr(), "no edition of %s: %s\n", l.ID, strings.TrimPrefix(string(none.Fate), "skipped: "))
-			return err
+			fmt.Fprintf(cmd.ErrOrStderr(), "no edition of %s: %s\n", l.ID, strings.TrimPrefix(string(none.Fate), "skipped: "))
+			if wantsJSON(cmd) {
+				return printJSON(cmd.OutOrStdout(), nil)
+			}
+			return nil
 		}
 		if err != nil || id == 0 {
 			return err
@@ -130,49 +134,61 @@ func (o *office) sayWhoSends(cmd *cobra.Command) error {
 	return release()
 }
 
-// waitFor stays until an edition is done. Where nobody sends, it does.
-func (o *office) waitFor(cmd *cobra.Command, id newsletter.EditionID) (err error) {
-	release, err := o.store.LockMailer()
-	if errors.Is(err, newsletter.ErrLocked) {
-		return o.watch(cmd, id)
+// waitFor stays until an edition is done. Where nobody sends, or whoever did has ended, it does.
+func (o *office) waitFor(cmd *cobra.Command, id newsletter.EditionID) error {
+	for {
+		release, err := o.store.LockMailer()
+		switch {
+		case errors.Is(err, newsletter.ErrLocked):
+			done, err := o.watch(cmd.Context(), cmd.ErrOrStderr(), id, time.Second)
+			if err != nil || done {
+				return err
+			}
+		case err != nil:
+			return err
+		default:
+			return errors.Join(o.sendHere(cmd, id), release())
+		}
 	}
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, release()) }()
+}
+
+// sendHere sends what is in the outbox until an edition is done.
+func (o *office) sendHere(cmd *cobra.Command, id newsletter.EditionID) error {
 	ctx, done := context.WithCancel(cmd.Context())
 	defer done()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return o.mailer().Run(ctx) })
 	g.Go(func() error {
 		defer done()
-		return o.watch(cmd, id)
+		_, err := o.watch(ctx, cmd.ErrOrStderr(), id, 0)
+		return err
 	})
 	return g.Wait()
 }
 
-// watch reports how far an edition is until it is done or the command is interrupted.
-func (o *office) watch(cmd *cobra.Command, id newsletter.EditionID) error {
+// watch reports how far an edition is until it is done, or a while has passed where one is given.
+func (o *office) watch(ctx context.Context, out io.Writer, id newsletter.EditionID, while time.Duration) (done bool, err error) {
 	look := time.NewTicker(200 * time.Millisecond)
 	defer look.Stop()
 	var told newsletter.Counts
-	for saidAt := o.now(); ; {
-		e, err := o.store.Edition(cmd.Context(), id)
+	for begun, said := o.now(), o.now(); ; {
+		e, err := o.store.Edition(ctx, id)
 		if err != nil {
-			return err
+			return false, err
 		}
+		now := o.now()
 		over := e.State == newsletter.Done || e.State == newsletter.Cancelled
-		if e.Counts != told && (over || o.now().Sub(saidAt) >= time.Second) {
-			told, saidAt = e.Counts, o.now()
-			fmt.Fprintf(cmd.ErrOrStderr(), "%d of %d done, %d pending\n", told.Audience-told.Pending, told.Audience, told.Pending)
+		if e.Counts != told && (over || now.Sub(said) >= time.Second) {
+			told, said = e.Counts, now
+			fmt.Fprintf(out, "%d of %d done, %d pending\n", told.Audience-told.Pending, told.Audience, told.Pending)
 		}
-		if over {
-			return nil
+		if over || while > 0 && now.Sub(begun) >= while {
+			return over, nil
 		}
 		select {
 		case <-look.C:
-		case <-cmd.Context().Done():
-			return errors.New("interrupted: the edition waits in the outbox, and serve or `send --wait` goes on with it")
+		case <-ctx.Done():
+			return false, errors.New("interrupted: the edition waits in the outbox, and serve or `send --wait` goes on with it")
 		}
 	}
 }
@@ -182,6 +198,15 @@ func (o *office) sendTestCopy(cmd *cobra.Command, l newsletter.List, to string) 
 	address, err := newsletter.ParseAddress(to)
 	if err != nil {
 		return usagef("--to is %s", err)
+	}
+	if o.config.Rehearsal && !slices.ContainsFunc(o.config.ProofTo, func(a newsletter.Address) bool { return a.Folded() == address.Folded() }) {
+		return usagef("this is a rehearsal, which mails the addresses of proof_to alone: give one of those, or end the rehearsal")
+	}
+	if _, err := o.store.Suppression(cmd.Context(), address); !errors.Is(err, newsletter.ErrNotFound) {
+		if err == nil {
+			err = errors.New("this address is suppressed: nothing is sent to it")
+		}
+		return err
 	}
 	variant, err := o.desk().Proof(cmd.Context(), l, newsletter.Audience{})
 	var none *newsletter.NoEdition

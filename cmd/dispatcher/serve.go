@@ -32,7 +32,7 @@ Only one serve may run on a database; the other commands work beside it.`,
 func (o *office) serve(ctx context.Context) (err error) {
 	release, err := o.store.LockMailer()
 	if errors.Is(err, newsletter.ErrLocked) {
-		return fmt.Errorf("another dispatcher sends from %s: only one serve may run on a database; stop it first, or give this one its own data_dir", o.store.Path())
+		return fmt.Errorf("another dispatcher sends from %s, a serve or a send --wait: only one serve may run on a database; end it first, or give this one its own data_dir", o.store.Path())
 	}
 	if err != nil {
 		return err

@@ -76,7 +76,7 @@ func TestAFeedBecomesADigestAndAnAlertInEveryInbox(t *testing.T) {
 			t.Errorf("edition %+v", e)
 		}
 	}
-	if r := s.run("send", "weekly", "--wait", "--yes"); r.code != exitDone || !strings.Contains(r.stderr, "nothing new") || relay.Counts().Accepted != 100 {
+	if r := s.run("send", "weekly", "--wait", "--yes", "--json"); r.code != exitDone || !strings.Contains(r.stderr, "nothing new") || r.stdout != "null\n" || relay.Counts().Accepted != 100 {
 		t.Errorf("sending again: %+v, %d messages", r, relay.Counts().Accepted)
 	}
 }
@@ -183,7 +183,9 @@ func TestARehearsalMailsOnlyTheProofAddress(t *testing.T) {
 	s.ok("fetch")
 	s.ok("subscribers", "import", s.readers(20), "--confirmed", "form")
 	s.ok("send", "weekly", "--wait", "--yes")
-	s.write("config.yaml", s.config+"")
+	if r := s.run("send", "urgent", "--to", "reader1@example.net"); r.code != exitUsage || !strings.Contains(r.stderr, "proof_to") {
+		t.Errorf("a test copy to a reader in a rehearsal: %+v", r)
+	}
 	if got := relay.Messages(); len(got) != 1 || got[0].To[0] != "desk@gazette.example" {
 		t.Fatalf("the relay has %d messages", len(got))
 	}

@@ -152,27 +152,10 @@ func showSubscriber(cmd *cobra.Command, o *office, args []string) error {
 	if err != nil {
 		return err
 	}
-	subscriptions, err := o.store.Subscriptions(cmd.Context(), sub.ID)
+	detail, err := o.subscriberDetail(cmd, sub)
 	if err != nil {
 		return err
 	}
-	copies, err := o.store.Copies(cmd.Context(), sub.ID, 50)
-	if err != nil {
-		return err
-	}
-	suppressed := ""
-	x, err := o.store.Suppression(cmd.Context(), address)
-	switch {
-	case err == nil:
-		suppressed = fmt.Sprintf("since %s: %s", moment(x.At), x.Reason)
-	case !errors.Is(err, newsletter.ErrNotFound):
-		return err
-	}
-	detail := struct {
-		subscriberView
-		Suppressed string     `json:"suppressed,omitempty"`
-		Copies     []copyView `json:"copies"`
-	}{viewSubscriber(sub, subscriptions), suppressed, []copyView{}}
 	fields := []field{
 		{"subscriber", strconv.FormatInt(int64(sub.ID), 10)},
 		{"address", string(sub.Address)},
@@ -180,17 +163,64 @@ func showSubscriber(cmd *cobra.Command, o *office, args []string) error {
 		{"language", sub.Language},
 		{"timezone", sub.Zone},
 		{"created", moment(sub.Created)},
-		{"suppressed", suppressed},
+		{"suppressed", detail.Suppressed},
 	}
 	for _, c := range detail.Subscriptions {
 		fields = append(fields, field{"subscription", c.describe() + ", consent: " + c.Consent + ", " + moment(c.Since)})
 	}
-	for _, c := range copies {
-		v := viewCopy(c)
-		detail.Copies = append(detail.Copies, v)
-		fields = append(fields, copyFields(v)...)
+	for _, c := range detail.Copies {
+		fields = append(fields, copyFields(c)...)
+	}
+	for _, b := range detail.Bounces {
+		fields = append(fields, field{fmt.Sprintf("edition %d", b.Edition), strings.TrimSpace(fmt.Sprintf("came back: %s, %s %s %s", b.Kind, moment(b.At), b.Status, b.Words))})
 	}
 	return show(cmd, detail, fields...)
+}
+
+// subscriberDetail is all that is known of a subscriber.
+type subscriberDetail struct {
+	subscriberView
+	Suppressed string       `json:"suppressed,omitempty"`
+	Copies     []copyView   `json:"copies"`
+	Bounces    []bounceView `json:"bounces"`
+}
+
+// bounceView is what came back about one copy.
+type bounceView struct {
+	Edition newsletter.EditionID  `json:"edition"`
+	Kind    newsletter.BounceKind `json:"kind"`
+	At      time.Time             `json:"at"`
+	Status  string                `json:"status,omitempty"`
+	Words   string                `json:"words,omitempty"`
+}
+
+func (o *office) subscriberDetail(cmd *cobra.Command, sub newsletter.Subscriber) (detail subscriberDetail, err error) {
+	ctx := cmd.Context()
+	subscriptions, err := o.store.Subscriptions(ctx, sub.ID)
+	if err != nil {
+		return detail, err
+	}
+	copies, err := o.store.Copies(ctx, sub.ID, 50)
+	if err != nil {
+		return detail, err
+	}
+	bounces, err := o.store.Bounces(ctx, sub.ID)
+	if err != nil {
+		return detail, err
+	}
+	detail = subscriberDetail{viewSubscriber(sub, subscriptions), "", []copyView{}, []bounceView{}}
+	for _, c := range copies {
+		detail.Copies = append(detail.Copies, viewCopy(c))
+	}
+	for _, b := range bounces {
+		detail.Bounces = append(detail.Bounces, bounceView{b.Edition, b.Kind, b.At, b.Status, b.Words})
+	}
+	x, err := o.store.Suppression(ctx, sub.Address)
+	if errors.Is(err, newsletter.ErrNotFound) {
+		return detail, nil
+	}
+	detail.Suppressed = fmt.Sprintf("since %s: %s", moment(x.At), x.Reason)
+	return detail, err
 }
 
 func copyFields(v copyView) []field {

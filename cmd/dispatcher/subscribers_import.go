@@ -1,12 +1,10 @@
 package main
 
 import (
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -77,10 +75,8 @@ type badLine struct {
 // importSubscribers reads rows one by one and writes them in groups, so that memory does not grow with the file.
 func (o *office) importSubscribers(cmd *cobra.Command, file io.Reader, listID, confirmed string) (importResult, error) {
 	result := importResult{Bad: []badLine{}}
-	rows := csv.NewReader(skipByteOrderMark(file))
-	rows.FieldsPerRecord = -1
-	rows.TrimLeadingSpace = true
-	header, err := csvHeader(rows)
+	rows := newRowReader(file)
+	header, err := rows.header()
 	if err != nil {
 		return result, err
 	}
@@ -94,24 +90,15 @@ func (o *office) importSubscribers(cmd *cobra.Command, file io.Reader, listID, c
 		batch = batch[:0]
 		return err
 	}
-	for {
-		record, err := rows.Read()
-		if errors.Is(err, io.EOF) {
-			return result, flush()
-		}
+	for rows.next() {
 		result.Rows++
-		var bad *csv.ParseError
-		if errors.As(err, &bad) {
-			result.Bad = append(result.Bad, badLine{bad.StartLine, bad.Err.Error()})
-			continue
+		record, err := rows.record(len(header))
+		var e store.Enrolment
+		if err == nil {
+			e, err = o.enrolment(readRow(header, record, listID), confirmed)
 		}
 		if err != nil {
-			return result, fmt.Errorf("reading subscribers: %w", errors.Join(err, flush()))
-		}
-		line, _ := rows.FieldPos(0)
-		e, err := o.enrolment(readRow(header, record, listID), confirmed)
-		if err != nil {
-			result.Bad = append(result.Bad, badLine{line, err.Error()})
+			result.Bad = append(result.Bad, badLine{rows.line, err.Error()})
 			continue
 		}
 		if batch = append(batch, e); len(batch) == group {
@@ -120,39 +107,7 @@ func (o *office) importSubscribers(cmd *cobra.Command, file io.Reader, listID, c
 			}
 		}
 	}
-}
-
-// skipByteOrderMark drops the mark that spreadsheets put in front of UTF-8.
-func skipByteOrderMark(r io.Reader) io.Reader {
-	mark := make([]byte, 3)
-	n, err := io.ReadFull(r, mark)
-	if err == nil && string(mark) == "\uFEFF" {
-		return r
-	}
-	return io.MultiReader(strings.NewReader(string(mark[:n])), r)
-}
-
-// csvHeader reads the first row and finds each column's place.
-func csvHeader(rows *csv.Reader) (map[string]int, error) {
-	names, err := rows.Read()
-	if err != nil {
-		return nil, usagef("the file has no header line; it must begin with %s", strings.Join(csvColumns, ","))
-	}
-	header := map[string]int{}
-	for i, name := range names {
-		name = strings.ToLower(strings.TrimSpace(name))
-		if !slices.Contains(csvColumns, name) {
-			return nil, usagef("line 1: there is no column %q; the columns are %s", name, strings.Join(csvColumns, ","))
-		}
-		if _, twice := header[name]; twice {
-			return nil, usagef("line 1: the column %q is there twice", name)
-		}
-		header[name] = i
-	}
-	if _, ok := header["email"]; !ok {
-		return nil, usagef("line 1: the column \"email\" is missing; the header is %s", strings.Join(csvColumns, ","))
-	}
-	return header, nil
+	return result, errors.Join(rows.err(), flush())
 }
 
 func readRow(header map[string]int, record []string, listID string) reader {
@@ -215,7 +170,7 @@ func (r importResult) print(cmd *cobra.Command, confirmed bool) error {
 			fmt.Fprintf(cmd.OutOrStdout(), "%s had ended a subscription and were left alone\n", counted(r.Left, "reader"))
 		}
 		if r.Suppressed > 0 {
-			fmt.Fprintf(cmd.OutOrStdout(), "%s suppressed and get nothing\n", counted(r.Suppressed, "address"))
+			fmt.Fprintf(cmd.OutOrStdout(), "suppressed, and will get nothing: %s\n", counted(r.Suppressed, "subscriber"))
 		}
 	}
 	if r.Rows > 0 && len(r.Bad) == r.Rows {

@@ -66,20 +66,28 @@ func limit(list newsletter.List, items []newsletter.Item) []newsletter.Item {
 	return slices.Concat(articles[:keep], actions[:list.MaxItems-keep])
 }
 
-// AlertDue is when an alert list is due for the urgent actions that wait since after an instant, or newsletter.ErrNotFound.
-// Actions that come together are gathered for the list's wait, unless one of them closes before there is time for that.
-func (d *Desk) AlertDue(ctx context.Context, list newsletter.List, after time.Time) (due time.Time, err error) {
+// alertPause is how long after one decided slot of an alert list the next may come: for what came too late for the last one, or
+// could not be mailed then since the list had no readers.
+const alertPause = 10 * time.Minute
+
+// AlertDue is when an alert list is due for the urgent actions that wait, or newsletter.ErrNotFound. Actions that come together
+// are gathered for the list's wait, unless one of them closes before there is time for that. Every slot up to decided has been
+// decided: an action that waits since before that is due again after a pause, and never forgotten.
+func (d *Desk) AlertDue(ctx context.Context, list newsletter.List, decided time.Time) (due time.Time, err error) {
 	items, err := d.choose(ctx, list, d.Now())
 	if err != nil {
 		return time.Time{}, err
 	}
 	for _, i := range items {
-		if !i.Urgent || !i.Waiting.After(after) {
+		if !i.Urgent {
 			continue
 		}
 		at := i.Waiting.Add(list.Wait)
 		if i.Closes().Before(at.Add(list.Wait)) {
 			at = i.Waiting
+		}
+		if !at.After(decided) {
+			at = decided.Add(alertPause)
 		}
 		if due.IsZero() || at.Before(due) {
 			due = at

@@ -262,11 +262,11 @@ func TestAnAlertIsDueWhenAnUrgentActionHasWaited(t *testing.T) {
 		items []newsletter.Item
 		want  int // minutes from now; -1: not due
 	}{
-		"no action":                  {nil, -1},
-		"none is urgent":             {[]newsletter.Item{at(-60, false, 5*days)}, -1},
-		"gathered for the wait":      {[]newsletter.Item{at(-3, true, 5*days), at(-1, true, 5*days)}, 7},
-		"closes before it is over":   {[]newsletter.Item{at(-3, true, 12*time.Minute)}, -3},
-		"considered in the last one": {[]newsletter.Item{at(-120, true, 5*days)}, -1},
+		"no action":                 {nil, -1},
+		"none is urgent":            {[]newsletter.Item{at(-60, false, 5*days)}, -1},
+		"gathered for the wait":     {[]newsletter.Item{at(-3, true, 5*days), at(-1, true, 5*days)}, 7},
+		"closes before it is over":  {[]newsletter.Item{at(-3, true, 12*time.Minute)}, -3},
+		"too late for the last one": {[]newsletter.Item{at(-120, true, 5*days)}, -50},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

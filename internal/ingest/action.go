@@ -98,7 +98,7 @@ func (r ActionRules) petition(blocks []block, self string) string {
 	}
 	for _, fits := range []func(link) bool{
 		func(l link) bool { return actionWords.MatchString(l.text) },
-		func(l link) bool { return actionWords.MatchString(paragraph[l]) },
+		func(l link) bool { return actionWords.MatchString(paragraph[l]) && hostOf(l.url) != hostOf(self) },
 		func(l link) bool { return hostOf(l.url) != hostOf(self) },
 	} {
 		if n := slices.IndexFunc(links, fits); n >= 0 {
@@ -116,12 +116,18 @@ var shareTargets = []string{
 	"getpocket.com/save", "addtoany.com/", "mail.google.com/",
 }
 
+// listing finds pages of a site that list its posts: WordPress likes to link names to them.
+var listing = regexp.MustCompile(`(?i)/(tag|tags|category|topics?|author|authors)/`)
+
 var picture = regexp.MustCompile(`(?i)\.(jpe?g|png|gif|webp|avif|svg)$`)
 
 // petitionLinks are the links of a paragraph that may be a petition: not the post itself, not a way to share it, not
-// a picture.
+// a page that lists posts, not a picture.
 func petitionLinks(b block, self string) []link {
 	return slices.DeleteFunc(slices.Clone(b.links), func(l link) bool {
+		if hostOf(l.url) == hostOf(self) && listing.MatchString(l.url) {
+			return true
+		}
 		return newsletter.CanonicalURL(l.url) == "" || samePage(l.url, self) || leadsToAny(l.url, shareTargets) || picture.MatchString(l.url)
 	})
 }

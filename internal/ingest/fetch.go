@@ -91,7 +91,7 @@ func (i *Ingester) fetch(ctx context.Context, feed Feed) (newsletter.Intake, err
 		state.BaselineDone = true
 	}
 	state.Failures, state.LastError, state.Gone = 0, "", false
-	return i.queue.TakeIn(ctx, &state, found, now)
+	return i.queue.TakeIn(ctx, &state, found, i.set.Now()) // items wait from now on, however long the server took
 }
 
 // recordFailure writes down a failed poll. Being stopped is nobody's failure.

@@ -23,6 +23,8 @@ import (
 type Outbox interface {
 	BeginRun(ctx context.Context, now time.Time) (run newsletter.RunID, takenBack int, err error)
 	ClaimDeliveries(ctx context.Context, claim newsletter.Claim) ([]newsletter.Delivery, error)
+	// StillDue looks once more at a delivery that was claimed a while ago.
+	StillDue(ctx context.Context, d newsletter.Delivery) (bool, error)
 	RecordOutcomes(ctx context.Context, outcomes []newsletter.Outcome) error
 	// FinishEditions marks the editions done of which nothing is open any more, and returns them with their counts.
 	FinishEditions(ctx context.Context) ([]newsletter.Edition, error)
@@ -58,8 +60,8 @@ func (m *Mailer) Run(ctx context.Context) error {
 	if takenBack > 0 {
 		m.Log.Warn("taking up what an interrupted run had not finished", "deliveries", takenBack)
 	}
-	batches := make(chan []newsletter.Delivery)
-	work := make(chan newsletter.Delivery, max(1, m.Relay.Connections)) // so that a worker finds its next without waiting
+	batches := make(chan batch)
+	work := make(chan claimed, max(1, m.Relay.Connections)) // so that a worker finds its next without waiting
 	recorder := newRecorder(m.Outbox, m.Log)
 	var recording errgroup.Group
 	recording.Go(func() error { recorder.run(); return nil })
@@ -87,22 +89,34 @@ const (
 	mostBatch = 500
 )
 
+// batch is what was claimed together, and claimed is one of it. When they were claimed is told by the monotonic clock.
+type batch struct {
+	deliveries []newsletter.Delivery
+	at         time.Time
+}
+
+type claimed struct {
+	newsletter.Delivery
+	at time.Time
+}
+
 // feed claims batches, one ahead of the one that is being dispensed, until it is cancelled.
-func (m *Mailer) feed(ctx context.Context, run newsletter.RunID, batches chan<- []newsletter.Delivery) error {
+func (m *Mailer) feed(ctx context.Context, run newsletter.RunID, batches chan<- batch) error {
 	failing := false
 	look := time.NewTicker(cmp.Or(m.Poll, defaultPoll))
 	defer look.Stop()
 	least := 2 * max(1, m.Relay.Connections)
 	for n := least; ctx.Err() == nil; {
-		claimed, err := m.claim(ctx, run, n)
-		if err == nil && len(claimed) == 0 {
+		at := time.Now()
+		deliveries, err := m.claim(ctx, run, n)
+		if err == nil && len(deliveries) == 0 {
 			err = m.finish(ctx)
 		}
 		if err != nil && ctx.Err() == nil && !failing {
 			m.Log.Error("reading the outbox failed, will try again", "error", err)
 		}
 		failing = err != nil
-		if len(claimed) == 0 {
+		if len(deliveries) == 0 {
 			select {
 			case <-look.C:
 			case <-ctx.Done():
@@ -111,7 +125,7 @@ func (m *Mailer) feed(ctx context.Context, run newsletter.RunID, batches chan<- 
 		}
 		ready := time.Now()
 		select {
-		case batches <- claimed:
+		case batches <- batch{deliveries, at}:
 		case <-ctx.Done(): // EndRun gives the batch back
 			return nil
 		}
@@ -126,13 +140,13 @@ func (m *Mailer) feed(ctx context.Context, run newsletter.RunID, batches chan<- 
 }
 
 // dispense hands batches out to the workers, one delivery at a time, until it is cancelled.
-func dispense(ctx context.Context, batches <-chan []newsletter.Delivery, work chan<- newsletter.Delivery) error {
+func dispense(ctx context.Context, batches <-chan batch, work chan<- claimed) error {
 	for {
 		select {
-		case batch := <-batches:
-			for _, d := range batch {
+		case b := <-batches:
+			for _, d := range b.deliveries {
 				select {
-				case work <- d:
+				case work <- claimed{d, b.at}:
 				case <-ctx.Done(): // EndRun gives the rest back
 					return nil
 				}

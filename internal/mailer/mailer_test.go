@@ -25,6 +25,7 @@ type outbox struct {
 	due      map[newsletter.SubscriberID]time.Time
 	claimed  map[newsletter.SubscriberID]newsletter.Delivery
 	outcomes []newsletter.Outcome
+	left     map[newsletter.SubscriberID]bool
 	settled  chan struct{} // closed when nothing waits or is claimed any more
 }
 
@@ -61,6 +62,10 @@ func (o *outbox) ClaimDeliveries(_ context.Context, c newsletter.Claim) (claimed
 	defer o.mu.Unlock()
 	var rest []newsletter.Delivery
 	for _, d := range o.waiting {
+		if o.left[d.Subscriber] {
+			o.outcomes = append(o.outcomes, newsletter.Outcome{DeliveryKey: d.DeliveryKey, State: newsletter.Withdrawn})
+			continue
+		}
 		if !c.Now.Before(d.Expires) {
 			o.outcomes = append(o.outcomes, newsletter.Outcome{DeliveryKey: d.DeliveryKey, State: newsletter.Failed, Words: "patience ran out"})
 			continue
@@ -75,6 +80,12 @@ func (o *outbox) ClaimDeliveries(_ context.Context, c newsletter.Claim) (claimed
 	o.waiting = rest
 	o.settle()
 	return claimed, nil
+}
+
+func (o *outbox) StillDue(_ context.Context, d newsletter.Delivery) (bool, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return !o.left[d.Subscriber], nil
 }
 
 func (*outbox) FinishEditions(context.Context) ([]newsletter.Edition, error) { return nil, nil }

@@ -15,7 +15,7 @@ type worker struct {
 	*Mailer
 	line     *lineState
 	recorder *recorder
-	work     <-chan newsletter.Delivery
+	work     <-chan claimed
 
 	session  *session      // nil: not connected
 	recorded chan struct{} // closed when the last outcome is on disk
@@ -24,7 +24,7 @@ type worker struct {
 
 // freight is a delivery with its message, on its way over the worker's connection.
 type freight struct {
-	newsletter.Delivery
+	claimed
 	message newsletter.Message
 	offered bool // its envelope rides behind the end of the last message
 	broken  int  // fresh connections that broke under it
@@ -68,17 +68,17 @@ func (w *worker) hangUp() {
 }
 
 // load composes a delivery's message. It returns nil when there is none to carry.
-func (w *worker) load(ctx context.Context, d newsletter.Delivery) *freight {
-	m, err := w.Composer.Compose(ctx, d, w.spare[:0])
+func (w *worker) load(ctx context.Context, d claimed) *freight {
+	m, err := w.Composer.Compose(ctx, d.Delivery, w.spare[:0])
 	if err != nil {
 		if ctx.Err() == nil {
 			w.Log.Error("composing a message failed", "edition", d.Edition, "subscriber", d.Subscriber, "error", newsletter.Redact(err.Error()))
-			w.record(outcome(d, err, w.Now(), jitter()))
+			w.record(outcome(d.Delivery, err, w.Now(), jitter()))
 		}
 		return nil
 	}
 	w.spare = nil
-	return &freight{Delivery: d, message: m}
+	return &freight{claimed: d, message: m}
 }
 
 // carry makes one try at a delivery and returns what to carry next: the delivery whose envelope rode along, the same one where
@@ -127,7 +127,7 @@ func (w *worker) companion(ctx context.Context) *freight {
 	select {
 	case d := <-w.work:
 		next := w.load(ctx, d)
-		if next == nil || w.tooLate(next.Delivery) {
+		if next == nil || w.overtaken(ctx, next) {
 			return nil
 		}
 		return next
@@ -206,19 +206,31 @@ func (w *worker) connect(ctx context.Context, f *freight) bool {
 		}
 		w.line.down(err)
 	}
-	return f.offered || !w.tooLate(f.Delivery) && ctx.Err() == nil
+	return f.offered || ctx.Err() == nil && !w.overtaken(ctx, f)
 }
 
-// tooLate gives a delivery back whose time has come while it waited here: the next claim picks another form of it, or withdraws it.
-func (w *worker) tooLate(d newsletter.Delivery) bool {
+// lookAgainAfter is how old a claim may be before its delivery is looked at once more: who leaves while the relay is out of
+// reach gets nothing when it is back.
+const lookAgainAfter = time.Second
+
+// overtaken gives a delivery back that is not to be sent as it stands: its time has come while it waited here, or its reader
+// has left. The next claim picks another form of it, or withdraws it.
+func (w *worker) overtaken(ctx context.Context, f *freight) bool {
 	now := w.Now()
-	if now.Before(d.Expires) && (d.Until.IsZero() || now.Before(d.Until)) {
-		return false
+	over := !now.Before(f.Expires) || !f.Until.IsZero() && !now.Before(f.Until)
+	if !over && (time.Since(f.at) > lookAgainAfter || w.line.wasDownSince(f.at)) {
+		due, err := w.Outbox.StillDue(ctx, f.Delivery)
+		if err != nil && ctx.Err() == nil {
+			w.Log.Error("looking at a delivery once more failed, it goes back", "edition", f.Edition, "subscriber", f.Subscriber, "error", err)
+		}
+		over = err != nil || !due
+		f.at = time.Now()
 	}
-	w.record(newsletter.Outcome{
-		DeliveryKey: d.DeliveryKey, State: newsletter.Pending, At: now, Due: now, Attempts: d.Attempts, Words: "it waited past its time",
-	})
-	return true
+	if over {
+		w.record(newsletter.Outcome{DeliveryKey: f.DeliveryKey, State: newsletter.Pending, At: now, Due: now, Attempts: f.Attempts, Untried: true})
+		w.spare = f.message.Data
+	}
+	return over
 }
 
 // lineState tells the log once that the relay is out of reach, and once that it is back, whatever the number of workers.
@@ -228,15 +240,24 @@ type lineState struct {
 
 	mu    sync.Mutex
 	since time.Time // zero: the relay is in reach
+	last  time.Time // when it last was not
 }
 
 func (l *lineState) down(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.last = time.Now()
 	if l.since.IsZero() {
-		l.since = time.Now()
+		l.since = l.last
 		l.log.Error("relay out of reach, mail waits", "relay", l.relay, "error", newsletter.Redact(err.Error()))
 	}
+}
+
+// wasDownSince reports whether the relay was out of reach at any time after an instant.
+func (l *lineState) wasDownSince(at time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.last.After(at)
 }
 
 func (l *lineState) up() {

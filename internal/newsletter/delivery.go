@@ -122,6 +122,7 @@ type Outcome struct {
 	Enhanced string    // such as "4.7.1" (RFC 3463), empty when the relay gave none
 	Words    string    // the relay's own words, or the reason for withdrawing; never an address
 	Owner    Owner
+	Untried  bool // the delivery goes back as it was, to be judged again: no try was made
 }
 
 // Stage is the point of the dialogue at which a relay answered.

@@ -17,7 +17,7 @@ var (
 	// ErrSlotTaken says that a slot has been dealt with: it has an edition or was skipped.
 	ErrSlotTaken = errors.New("slot has been dealt with")
 	// ErrFrozen says that an item is in an edition and does not change any more.
-	ErrFrozen = errors.New("frozen in an edition")
+	ErrFrozen = errors.New("frozen in an edition: its words, link and topics stay, its deadline and urgency can still be set")
 	// ErrBadToken says that a signed link was not made by us, for this purpose.
 	ErrBadToken = errors.New("link is not valid")
 )

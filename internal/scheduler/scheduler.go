@@ -14,6 +14,8 @@ import (
 type Ledger interface {
 	// Considered is the instant up to which every slot of a list is decided; that of a list that is new is kept as begin.
 	Considered(ctx context.Context, list string, begin time.Time) (time.Time, error)
+	// Rewind sets that instant back, where the clock was ahead when it was kept.
+	Rewind(ctx context.Context, list string, to time.Time) error
 	// Skip decides that a slot gets no edition.
 	Skip(ctx context.Context, slot newsletter.Slot, fate newsletter.SlotFate, now time.Time) error
 }
@@ -23,8 +25,9 @@ type Press interface {
 	// Print makes the edition of a slot. It returns a *newsletter.NoEdition when there is nothing to say or nobody
 	// to say it to, and newsletter.ErrSlotTaken when the slot is decided already.
 	Print(ctx context.Context, order newsletter.Order) (newsletter.EditionID, error)
-	// AlertDue is when an alert list is due for urgent actions that wait since after an instant, or newsletter.ErrNotFound.
-	AlertDue(ctx context.Context, list newsletter.List, after time.Time) (time.Time, error)
+	// AlertDue is when an alert list whose slots are decided up to an instant is due for the urgent actions that wait, or
+	// newsletter.ErrNotFound.
+	AlertDue(ctx context.Context, list newsletter.List, decided time.Time) (time.Time, error)
 }
 
 // Scheduler watches the clock for all lists.
@@ -92,6 +95,10 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	}
 }
 
+// mostAhead is how far the decided slots may lie ahead of the clock before that is taken for a clock that was wrong. Clocks are set
+// back by an hour or two now and then, and no slot is decided twice for that: list and instant are its identity.
+const mostAhead = 24 * time.Hour
+
 // decide makes the edition of a list whose slot is due, and says when its next slot is, where that is known.
 func (s *Scheduler) decide(ctx context.Context, l planned) (next time.Time, err error) {
 	now := s.now()
@@ -102,6 +109,13 @@ func (s *Scheduler) decide(ctx context.Context, l planned) (next time.Time, err 
 	considered, err := s.ledger.Considered(ctx, l.ID, begin)
 	if err != nil {
 		return time.Time{}, err
+	}
+	if ahead := considered.Sub(now); ahead > mostAhead {
+		s.log.Error("the slots of a list are decided far ahead: this machine's clock was wrong once; going on from now", "list", l.ID, "until", considered)
+		if err := s.ledger.Rewind(ctx, l.ID, now); err != nil {
+			return time.Time{}, err
+		}
+		considered = now
 	}
 	due, err := s.due(ctx, l, considered, now)
 	if errors.Is(err, newsletter.ErrNotFound) {

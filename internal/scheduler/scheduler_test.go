@@ -37,6 +37,11 @@ func (l *ledger) Considered(_ context.Context, list string, begin time.Time) (ti
 	return l.considered[list], nil
 }
 
+func (l *ledger) Rewind(_ context.Context, list string, to time.Time) error {
+	l.considered[list] = to
+	return nil
+}
+
 func (l *ledger) Skip(_ context.Context, slot newsletter.Slot, fate newsletter.SlotFate, _ time.Time) error {
 	return l.decide(slot, fate)
 }
@@ -161,6 +166,17 @@ func TestAnAlertIsMadeWhenItsWaitIsOver(t *testing.T) {
 		run(t, p, []newsletter.List{alert}, 2*time.Hour)
 		if got := due(p.orders); !slices.Equal(got, []string{"01T00:09", "01T01:10"}) {
 			t.Errorf("alerts for %v", got)
+		}
+	})
+}
+
+func TestAClockThatWasAheadOnceStopsNoList(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &press{ledger: newLedger()}
+		p.considered["daily"] = time.Now().AddDate(5, 0, 0)
+		log := run(t, p, []newsletter.List{daily}, 34*time.Hour)
+		if got := due(p.orders); !slices.Equal(got, []string{"01T09:00", "02T09:00"}) || strings.Count(log, "clock was wrong") != 1 {
+			t.Errorf("editions for %v; log %s", got, log)
 		}
 	})
 }

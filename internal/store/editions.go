@@ -24,6 +24,14 @@ func (s *Store) Considered(ctx context.Context, list string, begin time.Time) (t
 	return instant(at), nil
 }
 
+// Rewind sets Considered back. Slots that are decided stay so.
+func (s *Store) Rewind(ctx context.Context, list string, to time.Time) error {
+	if _, err := s.write.ExecContext(ctx, `UPDATE lists SET considered = $1 WHERE id = $2`, millis(to), list); err != nil {
+		return fmt.Errorf("setting back how far the slots of %s are decided: %w", list, err)
+	}
+	return nil
+}
+
 // Skip decides that a slot gets no edition. It returns newsletter.ErrSlotTaken when the slot is decided already.
 func (s *Store) Skip(ctx context.Context, slot newsletter.Slot, fate newsletter.SlotFate, now time.Time) error {
 	return s.transact(ctx, "skipping a slot of "+slot.List, func(tx *sql.Tx) error {
@@ -163,16 +171,6 @@ func freezeAudience(ctx context.Context, tx *sql.Tx, id newsletter.EditionID, d 
 		}
 	}
 	return nil
-}
-
-// Variants are the frozen forms of an edition's variants, by number and the order in which they close.
-func (s *Store) Variants(ctx context.Context, id newsletter.EditionID) ([]newsletter.Variant, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT `+variantColumns+` FROM variants WHERE edition = $1 ORDER BY variant, until = 0, until`, id)
-	all, err := collect(rows, err, func(r *sql.Rows) (newsletter.Variant, error) { return scanVariant(r) })
-	if err != nil {
-		return nil, fmt.Errorf("reading the variants of edition %d: %w", id, err)
-	}
-	return all, nil
 }
 
 // Variant is one form of one variant of an edition.

@@ -166,7 +166,13 @@ func (in *intake) refresh(ctx context.Context, id newsletter.ItemID, now newslet
 		return err
 	}
 	switch {
-	case frozen:
+	case frozen: // for the lists that have not used it yet, it may become urgent or close
+		if now.Urgent && !slices.Contains(edited, "urgent") {
+			item.Urgent = true
+		}
+		if !now.Deadline.IsZero() && !slices.Contains(edited, "deadline") {
+			item.Deadline = now.Deadline
+		}
 	case now.Parent != 0: // found inside an article: it only says so of an action that has a post of its own
 		if item.Parent == 0 && item.ID != now.Parent {
 			item.Parent = now.Parent

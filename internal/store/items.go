@@ -130,8 +130,8 @@ type ItemChange struct {
 	Reason                   string // with State
 }
 
-// ChangeItem does what an editor asks, in one transaction. It returns newsletter.ErrFrozen when an edition bears the item
-// and the change is to what readers see.
+// ChangeItem does what an editor asks, in one transaction. It returns newsletter.ErrFrozen when an edition bears the item and the
+// change is to its words or link. Deadline and urgency can always change, for the lists that have not used the item yet.
 func (s *Store) ChangeItem(ctx context.Context, id newsletter.ItemID, c ItemChange, now time.Time) error {
 	return s.transact(ctx, fmt.Sprintf("changing item %d", id), func(tx *sql.Tx) error {
 		item, edited, err := itemForUpdate(ctx, tx, id)
@@ -143,7 +143,8 @@ func (s *Store) ChangeItem(ctx context.Context, id newsletter.ItemID, c ItemChan
 			return err
 		}
 		fields := c.apply(&item, now)
-		if frozen && len(fields) > 0 {
+		frozenField := func(f string) bool { return f != "deadline" && f != "urgent" }
+		if frozen && slices.ContainsFunc(fields, frozenField) {
 			return newsletter.ErrFrozen
 		}
 		for _, f := range fields {

@@ -154,6 +154,21 @@ func (s *Store) claimSome(ctx context.Context, e openEdition, c newsletter.Claim
 	return claimed, len(candidates), err
 }
 
+// StillDue looks once more at a delivery that was claimed a while ago: whether its reader is still subscribed and her address
+// not suppressed. Proofs always are due.
+func (s *Store) StillDue(ctx context.Context, d newsletter.Delivery) (due bool, err error) {
+	if d.Subscriber.Proof() {
+		return true, nil
+	}
+	err = s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM subscriptions c JOIN subscribers r ON r.id = c.subscriber
+		WHERE c.list = $1 AND c.subscriber = $2 AND c.state = 'confirmed'
+			AND NOT EXISTS (SELECT 1 FROM suppressions x WHERE x.address_hash = r.address_hash))`, d.List, d.Subscriber).Scan(&due)
+	if err != nil {
+		return false, fmt.Errorf("looking once more at a delivery of edition %d: %w", d.Edition, err)
+	}
+	return due, nil
+}
+
 // among writes numbers as the right side of IN. One statement for many rows costs a fraction of a statement for each.
 func among(ids []newsletter.SubscriberID) string {
 	b := append(make([]byte, 0, 2+8*len(ids)), '(')
@@ -280,6 +295,9 @@ func recordOutcome(ctx context.Context, tx *sql.Tx, o newsletter.Outcome) error 
 		WHERE edition = $8 AND subscriber = $9 AND state <> 'sent'`,
 		o.State, o.Attempts, millis(due), o.Code, o.Enhanced, o.Words, o.Owner, o.Edition, o.Subscriber); err != nil {
 		return err
+	}
+	if o.Untried {
+		return nil
 	}
 	if _, err := tx.ExecContext(ctx, `
 		INSERT INTO attempts (edition, subscriber, number, at, state, code, enhanced, words)

@@ -152,16 +152,6 @@ func (s *Store) attempts(ctx context.Context, key newsletter.DeliveryKey) ([]new
 	return all, nil
 }
 
-// Feeds are the states of all feeds that were ever polled.
-func (s *Store) Feeds(ctx context.Context) ([]newsletter.FeedState, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT `+feedColumns+` FROM feeds ORDER BY name`)
-	feeds, err := collect(rows, err, func(r *sql.Rows) (newsletter.FeedState, error) { return scanFeed(r) })
-	if err != nil {
-		return nil, fmt.Errorf("listing feeds: %w", err)
-	}
-	return feeds, nil
-}
-
 // TopicsSeen are the names that items bear as topics, each once.
 func (s *Store) TopicsSeen(ctx context.Context) ([]string, error) {
 	rows, err := s.read.QueryContext(ctx, `SELECT DISTINCT topics FROM items`)
