@@ -73,16 +73,50 @@ func dial(ctx context.Context, r Relay) (*session, error) {
 	timeouts := r.Timeouts.orDefaults()
 	ctx, cancel := context.WithTimeout(ctx, timeouts.Connect)
 	defer cancel()
-	var line net.Conn
+	l := line{relay: r, stop: func() bool { return true }}
+	dialer, err := mail.NewClient(r.Host, l.options(ctx, timeouts.Connect)...)
+	if err != nil {
+		return nil, fmt.Errorf("preparing to connect: %w", err)
+	}
+	client, err := dialer.DialToSMTPClientWithContext(ctx)
+	if !l.stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		if l.conn != nil {
+			_ = l.conn.Close() // it never carried a message
+		}
+		return nil, connectError(err)
+	}
+	return newSession(client, timeouts), nil
+}
+
+// line is a connection that is being opened.
+type line struct {
+	relay Relay
+	conn  net.Conn
+	stop  func() bool // keeps the end of the context from closing conn; false when it has
+}
+
+// options tell go-mail how to open the line.
+func (l *line) options(ctx context.Context, timeout time.Duration) []mail.Option {
+	r := l.relay
 	options := []mail.Option{
-		mail.WithPort(r.Port), mail.WithTimeout(timeouts.Connect), mail.WithoutSMTPUTF8(), mail.WithTLSPolicy(mail.NoTLS),
-		mail.WithDialContextFunc(func(ctx context.Context, network, address string) (_ net.Conn, err error) {
+		mail.WithPort(r.Port), mail.WithTimeout(timeout), mail.WithoutSMTPUTF8(), mail.WithTLSPolicy(mail.NoTLS),
+		mail.WithDialContextFunc(func(dialing context.Context, network, address string) (net.Conn, error) {
+			var dialer interface {
+				DialContext(ctx context.Context, network, address string) (net.Conn, error)
+			} = &net.Dialer{}
 			if r.TLS == ImplicitTLS {
-				line, err = (&tls.Dialer{Config: tlsConfig(r)}).DialContext(ctx, network, address)
-			} else {
-				line, err = (&net.Dialer{}).DialContext(ctx, network, address)
+				dialer = &tls.Dialer{Config: tlsConfig(r)}
 			}
-			return line, err
+			conn, err := dialer.DialContext(dialing, network, address)
+			if err != nil {
+				return nil, err
+			}
+			l.conn = conn
+			l.stop = context.AfterFunc(ctx, func() { _ = conn.Close() }) // the dialogue that follows does not heed the context
+			return conn, nil
 		}),
 	}
 	if r.TLS == StartTLS {
@@ -94,26 +128,7 @@ func dial(ctx context.Context, r Relay) (*session, error) {
 	if r.Username != "" {
 		options = append(options, mail.WithSMTPAuthCustom(&login{relay: r}))
 	}
-	dialer, err := mail.NewClient(r.Host, options...)
-	if err != nil {
-		return nil, fmt.Errorf("preparing to connect: %w", err)
-	}
-	stop := context.AfterFunc(ctx, func() { // the greeting does not heed the context
-		if line != nil {
-			_ = line.SetDeadline(time.Unix(1, 0))
-		}
-	})
-	client, err := dialer.DialToSMTPClientWithContext(ctx)
-	if !stop() && err == nil {
-		err = ctx.Err()
-	}
-	if err != nil {
-		if line != nil {
-			_ = line.Close() // it never carried a message
-		}
-		return nil, connectError(err)
-	}
-	return newSession(client, timeouts), nil
+	return options
 }
 
 func tlsConfig(r Relay) *tls.Config {
