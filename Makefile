@@ -57,6 +57,12 @@ compiler:
 		fi; \
 	fi
 
+.PHONY: bench
+bench: build ## measure sending beside Postfix's smtp-source (BENCH='-connections 64')
+	go build -trimpath -o bin/bench ./cmd/bench
+	go test -run '^$$' -bench . ./internal/render ./internal/store
+	bin/bench $(BENCH)
+
 .PHONY: clean
 clean: ## remove what was built
 	rm -rf bin

@@ -1,7 +1,7 @@
 // Command bench measures dispatcher's sending beside Postfix's own load generator, in one run on one machine.
 //
-// Both send messages of the same size over as many connections to the same smtp-sink, a process of its own. dispatcher
-// keeps its ledger in a real database on disk while it does so; smtp-source keeps none.
+// Both send messages of the same size over as many connections to the same sink, a process of its own. dispatcher keeps its
+// ledger in a real database on disk while it does so; smtp-source keeps none.
 package main
 
 import (
@@ -10,7 +10,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +19,7 @@ import (
 	"time"
 
 	"dispatcher/internal/newsletter"
+	"dispatcher/internal/smtptest"
 	"dispatcher/internal/store"
 )
 
@@ -30,7 +30,6 @@ type settings struct {
 	connections int
 	size        int // octets of a message
 	rounds      int
-	durability  string
 	dir         string
 }
 
@@ -48,9 +47,12 @@ func main() {
 	flag.IntVar(&s.readers, "readers", 100_000, "how many readers the edition has")
 	flag.IntVar(&s.connections, "connections", 20, "how many connections each sender opens")
 	flag.IntVar(&s.rounds, "rounds", 3, "how often to measure; medians are printed")
-	flag.StringVar(&s.durability, "durability", "full", "full or normal")
 	flag.StringVar(&s.dir, "dir", ".", "where the database lies while it is measured: a real disk")
+	sink := flag.Bool("sink", false, "be the sink: take all mail and keep nothing")
 	flag.Parse()
+	if *sink {
+		beSink()
+	}
 	if err := run(context.Background(), s); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
@@ -58,7 +60,7 @@ func main() {
 }
 
 func run(ctx context.Context, s settings) error {
-	for _, program := range []string{"smtp-sink", "smtp-source"} {
+	for _, program := range []string{"smtp-source"} {
 		if _, err := exec.LookPath(program); err != nil {
 			return fmt.Errorf("%s is needed: install Debian's postfix package", program)
 		}
@@ -89,7 +91,7 @@ func run(ctx context.Context, s settings) error {
 		fmt.Fprintf(os.Stderr, "round %d: dispatcher %.0f/s, smtp-source %.0f/s\n", round+1, f.perSecond, g.perSecond)
 	}
 	a, b := median(ours), median(theirs)
-	fmt.Printf("%d readers, %d connections, messages of %d octets, durability %s, medians of %d\n", s.readers, s.connections, s.size, s.durability, s.rounds)
+	fmt.Printf("%d readers, %d connections, messages of %d octets, medians of %d\n", s.readers, s.connections, s.size, s.rounds)
 	fmt.Printf("%-12s %12s %14s %10s %14s\n", "", "messages/s", "CPU/message", "peak RSS", "edition made")
 	fmt.Printf("%-12s %12.0f %14s %7.1f MB %14s\n", "dispatcher", a.perSecond, a.cpu, float64(a.rss)/1024, a.made.Round(time.Millisecond))
 	fmt.Printf("%-12s %12.0f %14s %7.1f MB\n", "smtp-source", b.perSecond, b.cpu, float64(b.rss)/1024)
@@ -102,36 +104,34 @@ func median(all []figures) figures {
 	return all[len(all)/2]
 }
 
-// startSink starts smtp-sink, which takes everything and keeps nothing.
+// startSink starts this program again as a relay that takes everything and keeps nothing.
 func startSink(ctx context.Context) (port int, stop func(), err error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	self, err := os.Executable()
 	if err != nil {
 		return 0, nil, err
 	}
-	port = l.Addr().(*net.TCPAddr).Port
-	if err := l.Close(); err != nil {
+	sink := exec.CommandContext(ctx, self, "-sink")
+	out, err := sink.StdoutPipe()
+	if err != nil {
 		return 0, nil, err
-	}
-	sink := exec.CommandContext(ctx, "smtp-sink", fmt.Sprintf("127.0.0.1:%d", port), "1000")
-	if os.Getuid() == 0 {
-		sink.Args = slices.Insert(sink.Args, 1, "-u", "postfix")
 	}
 	if err := sink.Start(); err != nil {
 		return 0, nil, err
 	}
-	stop = func() {
+	if _, err := fmt.Fscan(out, &port); err != nil {
+		return 0, nil, fmt.Errorf("starting the sink: %w", err)
+	}
+	return port, func() {
 		_ = sink.Process.Kill() // it ends in no other way
 		_ = sink.Wait()
-	}
-	for range 100 {
-		conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err == nil {
-			return port, stop, conn.Close()
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	stop()
-	return 0, nil, errors.New("smtp-sink does not answer")
+	}, nil
+}
+
+// beSink is the sink: it prints its port and takes mail until it is killed.
+func beSink() {
+	relay := smtptest.NewServer(smtptest.Config{DiscardData: true})
+	fmt.Println(relay.Port)
+	select {}
 }
 
 // measureSource lets smtp-source send as many messages of the same size.

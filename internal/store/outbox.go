@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -274,14 +275,36 @@ func (s *Store) RecordOutcomes(ctx context.Context, outcomes []newsletter.Outcom
 			}
 		}
 		for edition, ids := range sent {
-			if _, err := tx.ExecContext(ctx, `
-				UPDATE deliveries SET state = 'sent', attempts = attempts + 1, due = $1, code = 250, enhanced = NULL, words = NULL, owner = NULL, run = NULL
-				WHERE edition = $2 AND subscriber IN `+among(ids), millis(last), edition); err != nil {
+			if err := s.recordSent(ctx, tx, edition, ids, last); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// sentAtOnce is how many plain successes one statement records.
+const sentAtOnce = 16
+
+// sentStatement is prepared once, since outcomes are what is written most: parsing it costs more than running it.
+const sentStatement = `
+	UPDATE deliveries SET state = 'sent', attempts = attempts + 1, due = $1, code = 250, enhanced = NULL, words = NULL, owner = NULL, run = NULL
+	WHERE edition = $2 AND subscriber IN ($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`
+
+// recordSent records plain successes of one edition. A statement that is not full names its last reader again.
+func (s *Store) recordSent(ctx context.Context, tx *sql.Tx, edition newsletter.EditionID, ids []newsletter.SubscriberID, at time.Time) error {
+	args := make([]any, 2+sentAtOnce)
+	args[0], args[1] = millis(at), int64(edition)
+	statement := tx.StmtContext(ctx, s.sent)
+	for group := range slices.Chunk(ids, sentAtOnce) {
+		for i := range sentAtOnce {
+			args[2+i] = int64(group[min(i, len(group)-1)])
+		}
+		if _, err := statement.ExecContext(ctx, args...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // recordOutcome writes down one outcome that is not a plain success, with the relay's words.

@@ -25,6 +25,7 @@ type Store struct {
 	path  string
 	write *sql.DB // one connection: writers queue here in order, not in SQLite's unfair busy loop
 	read  *sql.DB
+	sent  *sql.Stmt // sentStatement
 	keys  newsletter.Keys
 	key   newsletter.Key // the newest: what is made now is made with it
 }
@@ -53,6 +54,9 @@ func Open(ctx context.Context, dir string, now time.Time) (_ *Store, err error) 
 	}
 	if err := s.checkPragmas(ctx); err != nil {
 		return nil, err
+	}
+	if s.sent, err = s.write.PrepareContext(ctx, sentStatement); err != nil {
+		return nil, fmt.Errorf("preparing to record outcomes: %w", err)
 	}
 	if s.read, err = sql.Open("sqlite3", s.dsn("mode=ro&_query_only=1&_busy_timeout=15000")); err != nil {
 		return nil, fmt.Errorf("opening %s to read: %w", s.path, err)
@@ -98,6 +102,9 @@ func (s *Store) checkPragmas(ctx context.Context) error {
 // Close closes the database.
 func (s *Store) Close() error {
 	var errs []error
+	if s.sent != nil {
+		errs = append(errs, s.sent.Close())
+	}
 	for _, db := range []*sql.DB{s.read, s.write} {
 		if db != nil {
 			errs = append(errs, db.Close())

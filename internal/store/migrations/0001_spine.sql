@@ -180,7 +180,6 @@ CREATE TABLE deliveries (
 	PRIMARY KEY (edition, subscriber)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX deliveries_pending ON deliveries (edition, due) WHERE state = 'pending';
-CREATE INDEX deliveries_claimed ON deliveries (edition) WHERE state = 'claimed';
 CREATE INDEX deliveries_by_subscriber ON deliveries (subscriber);
 
 -- Tries that did not end in a plain 250, in the relay's words.
