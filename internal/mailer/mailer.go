@@ -1,7 +1,7 @@
 // Package mailer takes deliveries from the outbox to the relay.
 //
-// A feeder claims deliveries in the order of their lanes; each connection has a worker that composes, sends and waits
-// until the outcome is on disk before it takes the next; one recorder writes the outcomes of all workers in groups.
+// A feeder claims deliveries in the order of their lanes; each connection has a worker that composes and sends, and does not end a
+// message before the outcome of its last one is on disk; one recorder writes the outcomes of all workers in groups.
 // A kill at any moment therefore leaves at most one message per connection of which we do not know that the relay has it.
 package mailer
 

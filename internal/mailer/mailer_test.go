@@ -177,28 +177,35 @@ func relayAt(s *smtptest.Server, connections int) mailer.Relay {
 	return mailer.Relay{Name: "main", Host: s.Host, Port: s.Port, TLS: mailer.NoTLS, Connections: connections}
 }
 
+// newMailer is a mailer on the tests' composer, which looks at its outbox all the time and logs nothing.
+func newMailer(box mailer.Outbox, relay mailer.Relay) *mailer.Mailer {
+	return &mailer.Mailer{Outbox: box, Composer: composer{}, Relay: relay, Poll: time.Millisecond, Now: (&clock{now: start}).Now, Log: slog.New(slog.DiscardHandler)}
+}
+
 // send runs a mailer until the outbox is settled, and returns its log.
 func send(t *testing.T, box *outbox, relay mailer.Relay, now func() time.Time) string {
 	t.Helper()
 	var text log
-	m := &mailer.Mailer{Outbox: box, Composer: composer{}, Relay: relay, Now: now, Poll: time.Millisecond, Log: slog.New(slog.NewTextHandler(&text, nil))}
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	done := make(chan error)
-	go func() { done <- m.Run(ctx) }()
-	select {
-	case <-box.settled:
-	case <-t.Context().Done():
-		t.Fatal("the test is over and the outbox is not settled")
-	}
-	cancel()
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
+	m := newMailer(box, relay)
+	m.Now, m.Log = now, slog.New(slog.NewTextHandler(&text, nil))
+	runUntilSettled(t, m, box)
 	if strings.Contains(text.String(), "@") {
 		t.Errorf("the log has an address: %s", text.String())
 	}
 	return text.String()
+}
+
+func runUntilSettled(t *testing.T, m *mailer.Mailer, box *outbox) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done := make(chan error)
+	go func() { done <- m.Run(ctx) }()
+	<-box.settled
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
 }
 
 // eachOnce checks that every reader's message was accepted exactly once.
