@@ -24,7 +24,10 @@ func newServeCommand(p process) *cobra.Command {
 schedule, send them, and answer the readers' pages. It finishes the messages that are on the line before it ends.
 Only one serve may run on a database; the other commands work beside it.`,
 		Args: cobra.NoArgs,
-		RunE: inOffice(p, func(cmd *cobra.Command, o *office, _ []string) error { return o.serve(cmd.Context()) }),
+		RunE: inOffice(p, func(cmd *cobra.Command, o *office, _ []string) error {
+			o.log = newLogger(o.process, o.config.Log, slog.LevelDebug)
+			return o.serve(cmd.Context())
+		}),
 	}
 }
 
@@ -38,7 +41,6 @@ func (o *office) serve(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, release()) }()
-	o.log = newLogger(o.process, o.config.Log, slog.LevelDebug)
 	run, err := o.rooms(ctx)
 	if err != nil {
 		return err
