@@ -178,7 +178,7 @@ func TestProblemsOfTheEnvironment(t *testing.T) {
 		"DISPATCHER_data_dir=x":         "DISPATCHER_data_dir: unknown variable; did you mean DISPATCHER_DATA_DIR?",
 		"DISPATCHER_PASSWORD=hunter2":   "DISPATCHER_PASSWORD: unknown variable; variables are named after keys, such as DISPATCHER_DATA_DIR and DISPATCHER_HTTP__LISTEN",
 		"DISPATCHER_HTTP=boom":          "DISPATCHER_HTTP: is a section; set DISPATCHER_HTTP__ADMIN_LISTEN or DISPATCHER_HTTP__LISTEN",
-		"DISPATCHER_PROOF_TO=a@x.org":   "DISPATCHER_PROOF_TO: belongs to a list; write it under proof_to in the config file",
+		"DISPATCHER_PROOF_TO=a@example.org":   "DISPATCHER_PROOF_TO: belongs to a list; write it under proof_to in the config file",
 		"DISPATCHER_RELAYS__0__HOST=x":  "DISPATCHER_RELAYS__0__HOST: belongs to a list; write it under relays in the config file",
 		"DISPATCHER_REHEARSAL=yes":      `DISPATCHER_REHEARSAL: rehearsal: "yes" is neither true nor false; write one of the two`,
 		"DISPATCHER_HTTP__LISTEN=8080":  `DISPATCHER_HTTP__LISTEN: http.listen: "8080" is no place to listen; write host:port, such as 127.0.0.1:8080`,
