@@ -171,19 +171,19 @@ func TestProblemsOfShape(t *testing.T) {
 
 func TestProblemsOfTheEnvironment(t *testing.T) {
 	tests := map[string]string{
-		"DISPATCHER_HTTP__LISTN=x":      "DISPATCHER_HTTP__LISTN: unknown variable; did you mean DISPATCHER_HTTP__LISTEN?",
-		"DISPATCHER_HTTP_LISTEN=x":      "DISPATCHER_HTTP_LISTEN: unknown variable; did you mean DISPATCHER_HTTP__LISTEN?",
-		"DISPATCHER_CONFIGURE=x":        "DISPATCHER_CONFIGURE: unknown variable; did you mean DISPATCHER_CONFIG?",
-		"DISPATCHER_DATADIR=":           "DISPATCHER_DATADIR: unknown variable; did you mean DISPATCHER_DATA_DIR?",
-		"DISPATCHER_data_dir=x":         "DISPATCHER_data_dir: unknown variable; did you mean DISPATCHER_DATA_DIR?",
-		"DISPATCHER_PASSWORD=hunter2":   "DISPATCHER_PASSWORD: unknown variable; variables are named after keys, such as DISPATCHER_DATA_DIR and DISPATCHER_HTTP__LISTEN",
-		"DISPATCHER_HTTP=boom":          "DISPATCHER_HTTP: is a section; set DISPATCHER_HTTP__ADMIN_LISTEN or DISPATCHER_HTTP__LISTEN",
-		"DISPATCHER_PROOF_TO=a@example.org":   "DISPATCHER_PROOF_TO: belongs to a list; write it under proof_to in the config file",
-		"DISPATCHER_RELAYS__0__HOST=x":  "DISPATCHER_RELAYS__0__HOST: belongs to a list; write it under relays in the config file",
-		"DISPATCHER_REHEARSAL=yes":      `DISPATCHER_REHEARSAL: rehearsal: "yes" is neither true nor false; write one of the two`,
-		"DISPATCHER_HTTP__LISTEN=8080":  `DISPATCHER_HTTP__LISTEN: http.listen: "8080" is no place to listen; write host:port, such as 127.0.0.1:8080`,
-		"DISPATCHER_REHEARSAL=true":     `DISPATCHER_REHEARSAL: rehearsal: "true" has nobody to mail to; give the addresses of those who look at it under proof_to`,
-		"DISPATCHER_PUBLIC_URL=http://": `DISPATCHER_PUBLIC_URL: public_url: "http://" is not a web address; write it in full, beginning with https://`,
+		"DISPATCHER_HTTP__LISTN=x":          "DISPATCHER_HTTP__LISTN: unknown variable; did you mean DISPATCHER_HTTP__LISTEN?",
+		"DISPATCHER_HTTP_LISTEN=x":          "DISPATCHER_HTTP_LISTEN: unknown variable; did you mean DISPATCHER_HTTP__LISTEN?",
+		"DISPATCHER_CONFIGURE=x":            "DISPATCHER_CONFIGURE: unknown variable; did you mean DISPATCHER_CONFIG?",
+		"DISPATCHER_DATADIR=":               "DISPATCHER_DATADIR: unknown variable; did you mean DISPATCHER_DATA_DIR?",
+		"DISPATCHER_data_dir=x":             "DISPATCHER_data_dir: unknown variable; did you mean DISPATCHER_DATA_DIR?",
+		"DISPATCHER_PASSWORD=hunter2":       "DISPATCHER_PASSWORD: unknown variable; variables are named after keys, such as DISPATCHER_DATA_DIR and DISPATCHER_HTTP__LISTEN",
+		"DISPATCHER_HTTP=boom":              "DISPATCHER_HTTP: is a section; set DISPATCHER_HTTP__ADMIN_LISTEN or DISPATCHER_HTTP__LISTEN",
+		"DISPATCHER_PROOF_TO=a@example.org": "DISPATCHER_PROOF_TO: belongs to a list; write it under proof_to in the config file",
+		"DISPATCHER_RELAYS__0__HOST=x":      "DISPATCHER_RELAYS__0__HOST: belongs to a list; write it under relays in the config file",
+		"DISPATCHER_REHEARSAL=yes":          `DISPATCHER_REHEARSAL: rehearsal: "yes" is neither true nor false; write one of the two`,
+		"DISPATCHER_HTTP__LISTEN=8080":      `DISPATCHER_HTTP__LISTEN: http.listen: "8080" is no place to listen; write host:port, such as 127.0.0.1:8080`,
+		"DISPATCHER_REHEARSAL=true":         `DISPATCHER_REHEARSAL: rehearsal: "true" has nobody to mail to; give the addresses of those who look at it under proof_to`,
+		"DISPATCHER_PUBLIC_URL=http://":     `DISPATCHER_PUBLIC_URL: public_url: "http://" is not a web address; write it in full, beginning with https://`,
 	}
 	for variable, want := range tests {
 		if diff := cmp.Diff([]string{want}, problems(t, smallest, variable)); diff != "" {
