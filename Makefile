@@ -1,5 +1,5 @@
 # Two commands are enough on a fresh machine: `make demo` runs the main job, `make test` passes the tests.
-# Each does its own set-up. The first build compiles SQLite and takes about a minute.
+# Each does its own set-up. The first build compiles SQLite and takes a minute or two.
 
 SHELL       := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -17,7 +17,7 @@ demo: build ## run the whole loop on this machine, with no set-up
 
 .PHONY: build
 build: compiler ## build bin/dispatcher
-	@[ -x $(BINARY) ] || echo "Building; the first time SQLite is compiled, which takes about a minute." >&2
+	@[ -x $(BINARY) ] || echo "Building; the first time SQLite is compiled, which takes a minute or two." >&2
 	@go build -trimpath -o $(BINARY) ./cmd/dispatcher
 
 .PHONY: test

@@ -102,15 +102,15 @@ type claimed struct {
 
 // feed claims batches, one ahead of the one that is being dispensed, until it is cancelled.
 func (m *Mailer) feed(ctx context.Context, run newsletter.RunID, batches chan<- batch) error {
-	failing := false
+	failing, finished := false, time.Now()
 	look := time.NewTicker(cmp.Or(m.Poll, defaultPoll))
 	defer look.Stop()
 	least := 2 * max(1, m.Relay.Connections)
 	for n := least; ctx.Err() == nil; {
 		at := time.Now()
 		deliveries, err := m.claim(ctx, run, n)
-		if err == nil && len(deliveries) == 0 {
-			err = m.finish(ctx)
+		if err == nil && (len(deliveries) == 0 || time.Since(finished) > time.Second) { // an alert is done before the digest beside it
+			err, finished = m.finish(ctx), time.Now()
 		}
 		if err != nil && ctx.Err() == nil && !failing {
 			m.Log.Error("reading the outbox failed, will try again", "error", err)
