@@ -128,7 +128,7 @@ func judge(status, diagnostic string) newsletter.Bounce {
 	if err != nil {
 		code = 0 // it quotes none
 	}
-	if newsletter.RecipientGone(code, status, diagnostic) {
+	if newsletter.SaysGone(code, status, diagnostic) {
 		b.Kind = newsletter.HardBounce
 	}
 	return b

@@ -257,7 +257,7 @@ func TestARefusedRecipientLeavesTheConnectionClean(t *testing.T) {
 	box := newOutbox(6)
 	send(t, box, relayAt(relay, 1), (&clock{now: start}).Now)
 	got := box.of(3)
-	if len(got) != 1 || got[0].State != newsletter.Failed || got[0].Owner != newsletter.OwnerRecipient || got[0].Code != 550 || got[0].Enhanced != "5.1.1" {
+	if len(got) != 1 || got[0].State != newsletter.Failed || got[0].Owner != newsletter.RecipientGone || got[0].Code != 550 || got[0].Enhanced != "5.1.1" {
 		t.Fatalf("the refused reader: %+v", got)
 	}
 	if !strings.Contains(got[0].Words, "no such user here") || strings.Contains(got[0].Words, "@") {

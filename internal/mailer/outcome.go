@@ -48,8 +48,8 @@ func outcome(d newsletter.Delivery, err error, at time.Time, jitter float64) new
 
 // owner says whose a permanent refusal of a recipient or message is. Only what is surely the reader's costs her address its good name.
 func owner(reply *newsletter.ReplyError) newsletter.Owner {
-	if newsletter.RecipientGone(reply.Code, reply.Enhanced, reply.Text) {
-		return newsletter.OwnerRecipient
+	if newsletter.SaysGone(reply.Code, reply.Enhanced, reply.Text) {
+		return newsletter.RecipientGone
 	}
-	return newsletter.OwnerOther
+	return newsletter.OwnerUnknown
 }

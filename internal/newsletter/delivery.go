@@ -3,6 +3,7 @@ package newsletter
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -101,15 +102,24 @@ func DotStuff(data []byte) []byte {
 	return stuffed
 }
 
-// Owner says whose fault a refusal is.
+// Owner says whose fault a refusal is, and with that what is to be done about it.
 type Owner string
 
 // The owners of a failure.
 const (
-	OwnerNone      Owner = ""          // no failure
-	OwnerRecipient Owner = "recipient" // the address is gone for good: it is suppressed
-	OwnerOther     Owner = "other"     // this delivery ends, the address keeps its good name
+	OwnerNone     Owner = ""               // no failure
+	RecipientGone Owner = "recipient gone" // the mailbox is not there: the address is suppressed
+	RecipientBusy Owner = "recipient busy" // full or out of reach for now
+	OurIdentity   Owner = "ours: identity" // who we are or may send as: SPF, DKIM, DMARC, a sender that is not verified
+	OurReputation Owner = "ours: reputation"
+	OurContent    Owner = "ours: content"
+	OurQuota      Owner = "ours: quota" // more than the relay or the recipient's host lets us send
+	Theirs        Owner = "theirs"      // the relay or a host on the way is not well
+	OwnerUnknown  Owner = "unknown"
 )
+
+// Ours reports whether the publisher or admin can mend it.
+func (o Owner) Ours() bool { return strings.HasPrefix(string(o), "ours") }
 
 // Outcome is what one attempt, or its omission, meant for a delivery.
 type Outcome struct {

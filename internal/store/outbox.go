@@ -328,7 +328,7 @@ func recordOutcome(ctx context.Context, tx *sql.Tx, o newsletter.Outcome) error 
 		o.Edition, o.Subscriber, millis(o.At), o.State, o.Code, o.Enhanced, o.Words); err != nil {
 		return err
 	}
-	if o.Owner != newsletter.OwnerRecipient {
+	if o.Owner != newsletter.RecipientGone {
 		return nil
 	}
 	return suppress(ctx, tx, o.Subscriber, suppression{

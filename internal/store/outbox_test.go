@@ -186,7 +186,7 @@ func TestWhoLeftAfterTheEditionWasMadeGetsNothing(t *testing.T) {
 	}
 	first := claim(t, s, start, 2)
 	gone := sent(first[0])
-	gone.State, gone.Owner, gone.Code, gone.Enhanced, gone.Words = newsletter.Failed, newsletter.OwnerRecipient, 550, "5.1.1", "unknown user"
+	gone.State, gone.Owner, gone.Code, gone.Enhanced, gone.Words = newsletter.Failed, newsletter.RecipientGone, 550, "5.1.1", "unknown user"
 	record(t, s, gone, sent(first[1]))
 	if got := claim(t, s, start, 10); len(got) != 1 {
 		t.Errorf("%d more are claimed, want the one who is left", len(got))
