@@ -31,7 +31,8 @@ var homes = map[string][]string{
 	"golang.org/x/net/idna":              {"newsletter", "ingest"},
 	"golang.org/x/sync":                  {"cmd/dispatcher", "mailer", "ingest"},
 	"golang.org/x/term":                  {"cmd/dispatcher"},
-	"golang.org/x/text":                  {"render", "ingest", "cmd/dispatcher"},
+	"golang.org/x/text":                  {"newsletter", "render", "ingest", "cmd/dispatcher"},
+	"golang.org/x/time/rate":             {"mailer"},
 }
 
 // The packages are a star, not a tower: each imports newsletter and no sibling, commands import them all, and a

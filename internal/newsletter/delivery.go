@@ -13,14 +13,15 @@ type RunID int64
 // Lane is an order of precedence in the outbox.
 type Lane string
 
-// The lanes, the most urgent first. Notices have theirs in front once there are any.
+// The lanes, the most urgent first.
 const (
+	NoticeLane Lane = "notice" // somebody waits before a screen for it
 	AlertLane  Lane = "alert"
 	DigestLane Lane = "digest"
 )
 
 // Lanes are all lanes in the order in which the mailer serves them.
-func Lanes() []Lane { return []Lane{AlertLane, DigestLane} }
+func Lanes() []Lane { return []Lane{NoticeLane, AlertLane, DigestLane} }
 
 // Lane is where the editions of a kind of list go.
 func (k Kind) Lane() Lane {
@@ -32,7 +33,10 @@ func (k Kind) Lane() Lane {
 
 // Patience is how long a lane tries at most, from the making of an edition on.
 func (l Lane) Patience() time.Duration {
-	if l == AlertLane {
+	switch l {
+	case NoticeLane:
+		return 24 * time.Hour
+	case AlertLane:
 		return 48 * time.Hour
 	}
 	return 72 * time.Hour
@@ -69,6 +73,7 @@ type Delivery struct {
 	FirstDue time.Time // fixes the message's Date for life
 	Expires  time.Time // no try is made from then on
 	KeyID    KeyID     // the key its links and Message-ID are made with
+	Seen     int64     // what the outbox knew of the readers' wishes when it gave the delivery out; for its own use
 }
 
 // Claim asks the outbox for deliveries.
@@ -132,7 +137,25 @@ type Outcome struct {
 	Enhanced string    // such as "4.7.1" (RFC 3463), empty when the relay gave none
 	Words    string    // the relay's own words, or the reason for withdrawing; never an address
 	Owner    Owner
-	Untried  bool // the delivery goes back as it was, to be judged again: no try was made
+	Untried  bool   // the delivery goes back as it was, to be judged again: no try was made
+	Revived  bool   // it had failed for a reason that was not its own, and is pending again
+	Relay    string // counts a sent message against this relay's quotas; empty: it has none
+}
+
+// Trial is what the first copies of an edition showed.
+type Trial struct {
+	Edition EditionID
+	List    string
+	Readers int       // how many got it first
+	Gone    int       // of how many of those the address is gone
+	Waits   time.Time // until when the rest waits for reports; zero: the rest goes, unless Paused
+	Paused  bool
+}
+
+// Usage is how many messages a relay took in one minute.
+type Usage struct {
+	Minute   time.Time // its beginning
+	Messages int
 }
 
 // Stage is the point of the dialogue at which a relay answered.

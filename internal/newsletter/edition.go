@@ -106,6 +106,19 @@ type Draft struct {
 	ByHand    bool      // made by an admin: it decides no slot of the schedule
 }
 
+// FirstWave is how many readers get an edition first, and how long the others wait for the reports about those copies.
+type FirstWave struct {
+	N    int // 0: TrialCopies, and the others wait only until those have been tried
+	Wait time.Duration
+}
+
+// An edition of which more than MostGone of the first TrialCopies are refused because the address is gone pauses itself: the list
+// is not what it was, and sending to the rest of it would cost the publisher the good name that its mail arrives by.
+const (
+	TrialCopies = 500
+	MostGone    = 0.05
+)
+
 // Edition is the frozen content of one list at one slot, with how far it has been sent.
 type Edition struct {
 	ID        EditionID
@@ -117,6 +130,7 @@ type Edition struct {
 	State     EditionState
 	Subject   string
 	Rehearsal bool
+	Reason    string // why it is paused or cancelled
 	Counts    Counts
 }
 

@@ -25,6 +25,7 @@ type List struct {
 	Wait        time.Duration // alerts: how long actions that come together are gathered
 	Subject     string        // text/template; empty: the lead's title
 	Language    string        // BCP 47, of the list's own words
+	FirstWave   FirstWave
 }
 
 // Publisher is whose mail it is.

@@ -14,6 +14,9 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrLocked says that another process holds the mailer's lock.
 	ErrLocked = errors.New("locked by another process")
+	// ErrTooLate says that something can no longer be done because its time is over.
+	ErrTooLate = errors.New("too late")
+
 	// ErrSlotTaken says that a slot has been dealt with: it has an edition or was skipped.
 	ErrSlotTaken = errors.New("slot has been dealt with")
 	// ErrFrozen says that an item is in an edition and does not change any more.

@@ -40,8 +40,9 @@ func cut(text string, limit int) string {
 	return strings.TrimRight(short, " ,;:-–—") + "…"
 }
 
-// anAddress finds what looks like an e-mail address, in whatever brackets.
-var anAddress = regexp.MustCompile(`[^\s<>()\[\]"',;:=]+@[^\s<>()\[\]"',;:=]+`)
+// anAddress finds what looks like an e-mail address, in whatever brackets and script, even in bytes that are no UTF-8, and takes
+// rather too much than too little: quoted local parts, encoded words, links, and addresses within the address of a forwarder.
+var anAddress = regexp.MustCompile(`(?:"[^"]*"|[^\s<>()\[\]",;:]+)(?:@|%40)[^\s<>()\[\]"',;:=]*`)
 
 // Redact takes every e-mail address out of text that is about to be logged or kept: relays and libraries like to
 // repeat the recipient.

@@ -125,16 +125,11 @@ func oneCleanLine(name string) bool {
 	return runes <= maxName && (!blank || name == "")
 }
 
-// visible drops from an address, URI or id all that could end or escape the field it stands in. The fast path is what it always is.
+// visible drops from a URI or id all that could end or escape the field it stands in. The fast path is what it always is.
 func visible(s string) string {
 	for i := range len(s) {
 		if !isVisible(rune(s[i])) {
-			return strings.Map(func(r rune) rune {
-				if isVisible(r) {
-					return r
-				}
-				return -1
-			}, s)
+			return only(isVisible, s)
 		}
 	}
 	return s
@@ -142,9 +137,35 @@ func visible(s string) string {
 
 func isVisible(r rune) bool { return r > ' ' && r < 0x7f && r != '<' && r != '>' && r != '"' }
 
+// mailbox is visible for a reader's address, which may go beyond ASCII: it stays in UTF-8 (RFC 6532 section 3.2), for an
+// encoded word has no place in an address (RFC 2047 section 5), and the message travels where the relay offers SMTPUTF8.
+func mailbox(address string) string {
+	for _, r := range address {
+		if !inMailbox(r) {
+			return only(inMailbox, address)
+		}
+	}
+	return address
+}
+
+func inMailbox(r rune) bool {
+	return isVisible(r) || r >= utf8.RuneSelf && r != utf8.RuneError && unicode.IsPrint(r)
+}
+
+// only leaves out of s what is not allowed.
+func only(allowed func(rune) bool, s string) string {
+	return strings.Map(func(r rune) rune {
+		if allowed(r) {
+			return r
+		}
+		return -1
+	}, s)
+}
+
 // appendRecipient adds a mailbox (RFC 5322 section 3.4) as the value of a To field, folded.
 func appendRecipient(dst []byte, name, address string) []byte {
 	const field = len("To: ")
+	address = mailbox(address)
 	start := len(dst) - field
 	if name != "" {
 		dst = appendPhrase(dst, name, field, "\r\n ")
@@ -156,7 +177,7 @@ func appendRecipient(dst []byte, name, address string) []byte {
 		}
 		dst = append(dst, ' ')
 	}
-	return append(append(append(dst, '<'), visible(address)...), '>')
+	return append(append(append(dst, '<'), address...), '>')
 }
 
 // appendQuoted adds s in quoted-printable lines of its own (RFC 2045 section 6.7), the last one ended by a soft break

@@ -137,6 +137,26 @@ func TestWithout(t *testing.T) {
 	}
 }
 
+// An address beyond ASCII goes where SMTPUTF8 was agreed on, and comes out as it went in; elsewhere it is refused, and
+// the session goes on (RFC 6531 section 3.5).
+func TestAddressesBeyondASCIINeedSMTPUTF8(t *testing.T) {
+	with := newServer(t, smtptest.Config{})
+	c := hello(t, with)
+	c.send("MAIL FROM:<news@example.org> BODY=8BITMIME SMTPUTF8\r\nRCPT TO:<读者@example.net>\r\nDATA\r\n")
+	c.expect("250 2.1.0", "250 2.1.5", "354 ")
+	c.send("To: <读者@example.net>\r\n" + message + ".\r\n")
+	c.expect("250 2.0.0")
+	m := with.Messages()[0]
+	if diff := cmp.Diff([]string{"读者@example.net"}, m.To); diff != "" || m.Params != "BODY=8BITMIME SMTPUTF8" || !strings.HasPrefix(string(m.Data), "To: <读者@example.net>\r\n") {
+		t.Errorf("message to %q with %q: %q", m.To, m.Params, m.Data)
+	}
+	c = hello(t, newServer(t, smtptest.Config{Without: []string{"SMTPUTF8"}}))
+	c.hold([]string{
+		"> MAIL FROM:<jörg@example.org>", "553 5.6.7", "> MAIL FROM:<news@example.org> SMTPUTF8", "555 5.5.4",
+		"> MAIL FROM:<news@example.org>", "250 ", "> RCPT TO:<读者@example.net>", "553 5.6.7", "> RCPT TO:<reader@example.net>", "250 ",
+	})
+}
+
 // A relay whose STARTTLS was stripped on the way refuses it, and takes
 // passwords in the clear.
 func TestWithoutStartTLS(t *testing.T) {
