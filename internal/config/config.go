@@ -19,7 +19,7 @@ type Config struct {
 	PublicURL string    `yaml:"public_url"` // base of every link, no trailing slash
 	Publisher Publisher `yaml:"publisher"`
 
-	Relays []Relay `yaml:"relays"` // at least one
+	Relays []Relay `yaml:"relays"` // at least one; the later ones stand by, in this order
 	Feeds  []Feed  `yaml:"feeds"`
 	Topics []Topic `yaml:"topics"`
 	Lists  []List  `yaml:"lists"` // at least one
@@ -30,6 +30,9 @@ type Config struct {
 
 	UnsubscribeAddress newsletter.Address `yaml:"unsubscribe_address"` // empty: mail that asks to leave is not read
 	BounceAddress      newsletter.Address `yaml:"bounce_address"`      // empty: Publisher.From
+
+	Durability string    `yaml:"durability"` // full or normal: what a power cut may take
+	OnUnknown  OnUnknown `yaml:"on_unknown"`
 
 	HTTP         HTTP   `yaml:"http"`
 	Log          Log    `yaml:"log"`
@@ -57,13 +60,40 @@ type Relay struct {
 	Username     string `yaml:"username"`
 	PasswordFile string `yaml:"password_file"`
 	Password     Secret `yaml:"-"` // what PasswordFile holds
-	Connections  int    `yaml:"connections"`
 
-	// Without effect in this version; Config.Warnings says so where they are given.
-	Rate     string `yaml:"rate"`
-	PerHour  int    `yaml:"per_hour"`
-	PerDay   int    `yaml:"per_day"`
+	Connections           int      `yaml:"connections"`
+	MessagesPerConnection int      `yaml:"messages_per_connection"` // then it is replaced by a new one
+	Timeouts              Timeouts `yaml:"timeouts"`
+
+	Rate       Rate           `yaml:"rate"`
+	PerHour    int            `yaml:"per_hour"` // in any 60 minutes; 0: no limit
+	PerDay     int            `yaml:"per_day"`  // from midnight to midnight in Zone; 0: no limit
+	Timezone   string         `yaml:"timezone"`
+	Zone       *time.Location `yaml:"-"` // what Timezone names: at its midnight the relay's day ends
+	ClassRates []ClassRate    `yaml:"class_rates"`
+
+	// Without effect in this version; Config.Warnings says so where it is given.
 	Provider string `yaml:"provider"`
+}
+
+// Timeouts are how long a relay may take. Those of commands default to what RFC 5321 section 4.5.3.2 asks for.
+type Timeouts struct {
+	Connect time.Duration `yaml:"connect"` // from the dial to the end of the login
+	Command time.Duration `yaml:"command"` // each answer but the last
+	End     time.Duration `yaml:"end"`     // the answer to the end of a message
+}
+
+// ClassRate is a limit of its own for the mail that goes through a relay to one class of receivers.
+type ClassRate struct {
+	Class string `yaml:"class"` // one of newsletter.Classes, or a domain as newsletter.Address has it
+	Rate  Rate   `yaml:"rate"`  // never zero
+}
+
+// OnUnknown says, for each kind of list, what becomes of a copy of which it is not known whether the
+// relay has it: retry sends it again, hold leaves it to the admin.
+type OnUnknown struct {
+	Alert  string `yaml:"alert"`
+	Digest string `yaml:"digest"`
 }
 
 // Feed is a place where items come from.
@@ -110,13 +140,14 @@ type List struct {
 	Description string          `yaml:"description"` // one line, may be empty
 	Schedule    string          `yaml:"schedule"`    // five-field cron line; empty: an alert list, or sent by hand
 	Timezone    string          `yaml:"timezone"`
-	Zone        *time.Location  `yaml:"-"`         // what Timezone names
-	Topics      []string        `yaml:"topics"`    // empty: every item
-	MaxItems    int             `yaml:"max_items"` // 0: no limit
-	MaxAge      time.Duration   `yaml:"max_age"`   // an item that has waited longer is not chosen
-	Wait        time.Duration   `yaml:"wait"`      // alerts: how long actions that come together are gathered
-	Subject     string          `yaml:"subject"`   // text/template; empty: the title of the first item
-	Language    string          `yaml:"language"`  // BCP 47
+	Zone        *time.Location  `yaml:"-"`          // what Timezone names
+	Topics      []string        `yaml:"topics"`     // empty: every item
+	MaxItems    int             `yaml:"max_items"`  // 0: no limit
+	MaxAge      time.Duration   `yaml:"max_age"`    // an item that has waited longer is not chosen
+	Wait        time.Duration   `yaml:"wait"`       // alerts: how long actions that come together are gathered
+	FirstWave   FirstWave       `yaml:"first_wave"` // zero: no wait for reports
+	Subject     string          `yaml:"subject"`    // text/template; empty: the title of the first item
+	Language    string          `yaml:"language"`   // BCP 47
 }
 
 // Alerts are limits for one reader over all alert lists. They are without effect in this version;
@@ -142,12 +173,21 @@ type Log struct {
 // relays, feeds and lists bring defaults of their own.
 func Default() Config {
 	return Config{
-		HTTP: HTTP{Listen: "127.0.0.1:8080", AdminListen: "127.0.0.1:8081"},
-		Log:  Log{Level: "info", Format: "text"},
+		Durability: "full",
+		OnUnknown:  OnUnknown{Alert: "retry", Digest: "retry"},
+		HTTP:       HTTP{Listen: "127.0.0.1:8080", AdminListen: "127.0.0.1:8081"},
+		Log:        Log{Level: "info", Format: "text"},
 	}
 }
 
-func defaultRelay() Relay { return Relay{Connections: 8} }
+func defaultRelay() Relay {
+	return Relay{
+		Connections:           8,
+		MessagesPerConnection: 500,
+		Timeouts:              Timeouts{Connect: time.Minute, Command: 5 * time.Minute, End: 10 * time.Minute},
+		Timezone:              "UTC",
+	}
+}
 
 func defaultFeed() Feed {
 	return Feed{

@@ -60,16 +60,6 @@ func spell(d time.Duration) string {
 	return text
 }
 
-// parseRate checks so many per unit of time: 50/s, 1000/h.
-func parseRate(text string) error {
-	count, unit, _ := strings.Cut(text, "/")
-	n, err := strconv.ParseUint(count, 10, 31)
-	if err != nil || n == 0 || len(unit) != 1 || !strings.Contains("smhd", unit) {
-		return &misfit{"is not a rate", "write so many per second, minute, hour or day, such as 50/s or 1000/h"}
-	}
-	return nil
-}
-
 // parseAtMost checks so many in a time: 1 per 24h.
 func parseAtMost(text string) error {
 	words := strings.Fields(text)
@@ -91,24 +81,4 @@ func parseQuietHours(text string) error {
 		return &misfit{"is not a span of the day", "write two times of day, such as 22:00-07:00"}
 	}
 	return nil
-}
-
-// FirstPoll is how many of the items that a feed's first poll finds may be mailed, the newest first.
-// 0, written none, makes that poll a baseline which mails nothing.
-type FirstPoll int
-
-// UnmarshalText reads none or newest N, with N from 1 to 1000.
-func (f *FirstPoll) UnmarshalText(text []byte) error {
-	if string(text) == "none" {
-		*f = 0
-		return nil
-	}
-	words := strings.Fields(string(text))
-	if len(words) == 2 && words[0] == "newest" {
-		if n, err := strconv.ParseUint(words[1], 10, 16); err == nil && n >= 1 && n <= 1000 {
-			*f = FirstPoll(n)
-			return nil
-		}
-	}
-	return &misfit{"is not a choice for the first poll", "write none, or newest 20 with a number from 1 to 1000"}
 }

@@ -75,10 +75,10 @@ func scalarKeys(t reflect.Type, section string) map[string]reflect.Type {
 	for _, name := range names(t) {
 		field, _ := fieldNamed(t, name)
 		key := child(section, name)
-		switch field.Type.Kind() {
-		case reflect.Struct:
+		switch {
+		case isSection(field.Type):
 			maps.Copy(keys, scalarKeys(field.Type, key))
-		case reflect.Slice:
+		case field.Type.Kind() == reflect.Slice:
 		default:
 			keys[key] = field.Type
 		}

@@ -16,7 +16,8 @@ func FuzzLoad(f *testing.F) {
 	for _, seed := range []string{
 		smallest, fuller, "", "\t", "a: [", "- {a: *b}", "--- \n---\n", "? [a]\n: b\n", "publisher: {name: !!binary aGk=}\n",
 		"lists: [{schedule: \"0 9 * * MON\", timezone: UTC}, 5, ~]\n", "feeds: [{poll: 10, max_age: 9999999d}]\n",
-		"relays: [{host: \"[::1]\", port: 99999999999999999999}]\n", "log: {level: &a [*a]}\n", "\xef\xbb\xbfrehearsal: true\n", "\xff\xfea\x00",
+		"relays: [{host: \"[::1]\", port: 99999999999999999999}]\n",
+		"relays: [{rate: 9999999999/s, timeouts: [1s], class_rates: [{class: \"a@\", rate: /}, 5, ~]}]\nlists: [{first_wave: then then then}]\n", "log: {level: &a [*a]}\n", "\xef\xbb\xbfrehearsal: true\n", "\xff\xfea\x00",
 		"%YAML 1.1\n---\nhttp: {listen: \":\"}\n", "public_url: \"http://%\"\n", "a: |\n\t\n b\n", "{{{{{{{{", "# c\n\n  # d\nlists:\n  # e\n  - id: a # f\n",
 	} {
 		f.Add([]byte(seed))

@@ -79,14 +79,20 @@ func (c *checker) zone(key string, list *List) {
 			c.warn(key, "", "is not given, so the schedule is read as UTC", "name the zone of your readers, such as America/New_York")
 		}
 	}
-	zone, err := time.LoadLocation(list.Timezone)
-	switch {
-	case list.Timezone == "subscriber":
+	if list.Timezone == "subscriber" {
 		c.problem(key, list.Timezone, "is not in this version", "name one zone for all readers of the list, such as America/New_York")
-	case err != nil || list.Timezone == "Local": // Local is another time on another machine
-		c.problem(key, list.Timezone, "is not the name of a zone", "name one as the IANA database has it, such as America/New_York or UTC")
+		return
 	}
-	list.Zone = zone
+	list.Zone = c.location(key, list.Timezone)
+}
+
+// location is the zone that a name stands for. Where there is none it has told so.
+func (c *checker) location(key, name string) *time.Location {
+	zone, err := time.LoadLocation(name)
+	if err != nil || name == "" || name == "Local" { // Local is another time on another machine
+		c.problem(key, name, "is not the name of a zone", "name one as the IANA database has it, such as America/New_York or UTC")
+	}
+	return zone
 }
 
 // listTopics warns of a topic that is probably misspelt. It is no problem: a category of that very name matches it.

@@ -122,7 +122,7 @@ func settingsOf(v reflect.Value) map[string]any {
 	for _, name := range names(v.Type()) {
 		field, _ := fieldNamed(v.Type(), name)
 		value := v.FieldByIndex(field.Index)
-		if value.Kind() == reflect.Struct {
+		if isSection(value.Type()) {
 			values[name] = settingsOf(value)
 			continue
 		}

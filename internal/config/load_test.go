@@ -100,7 +100,10 @@ func TestSmallestConfigGetsEveryDefault(t *testing.T) {
 		Publisher: config.Publisher{Name: "Example Magazine", From: "news@example.org", PostalAddress: "1 Example Street, Springfield"},
 		Relays: []config.Relay{{
 			Name: "smtp.example.org", Host: "smtp.example.org", Port: 465, TLS: "implicit",
-			Username: "news", PasswordFile: "relay.password", Password: got.Relays[0].Password, Connections: 8,
+			Username: "news", PasswordFile: "relay.password", Password: got.Relays[0].Password,
+			Connections: 8, MessagesPerConnection: 500,
+			Timeouts: config.Timeouts{Connect: time.Minute, Command: 5 * time.Minute, End: 10 * time.Minute},
+			Timezone: "UTC", Zone: time.UTC,
 		}},
 		Feeds: []config.Feed{{
 			Name: "magazine.example-feed", URL: "https://magazine.example/feed/",
@@ -119,9 +122,11 @@ func TestSmallestConfigGetsEveryDefault(t *testing.T) {
 			Schedule: "0 9 * * MON", Timezone: "America/New_York", Zone: zone,
 			MaxItems: 12, MaxAge: 30 * day, Wait: 10 * time.Minute, Language: "en",
 		}},
-		HTTP:    config.HTTP{Listen: "127.0.0.1:8080", AdminListen: "127.0.0.1:8081"},
-		Log:     config.Log{Level: "info", Format: "text"},
-		DataDir: filepath.Join(filepath.Dir(path), "data"),
+		Durability: "full",
+		OnUnknown:  config.OnUnknown{Alert: "retry", Digest: "retry"},
+		HTTP:       config.HTTP{Listen: "127.0.0.1:8080", AdminListen: "127.0.0.1:8081"},
+		Log:        config.Log{Level: "info", Format: "text"},
+		DataDir:    filepath.Join(filepath.Dir(path), "data"),
 	}
 	if diff := cmp.Diff(want, got, ignoring()); diff != "" {
 		t.Errorf("Load (-want +got):\n%s", diff)
@@ -131,6 +136,8 @@ func TestSmallestConfigGetsEveryDefault(t *testing.T) {
 // fuller is the config of the manual that uses nearly every key.
 const fuller = `
 data_dir: /var/lib/dispatcher
+durability: normal
+on_unknown: {alert: retry, digest: hold}
 unsubscribe_address: leave@news.example.org
 bounce_address: bounces@news.example.org
 alerts:
@@ -153,8 +160,15 @@ relays:
     username: news
     password_file: relay.password
     connections: 8
+    messages_per_connection: 100
+    timeouts: {connect: 30s, end: 15m}
     rate: 50/s
+    per_hour: 20000
+    per_day: 100000
+    timezone: Europe/Berlin
+    class_rates: [{class: gmail, rate: 20/s}, {class: Magazine.example, rate: 300/m}]
     provider: generic
+  - {host: 127.0.0.1, port: 25}
 rehearsal: false
 proof_to: [desk@example.org]
 topics:
@@ -183,6 +197,7 @@ lists:
     timezone: America/New_York
     topics: [iran, nasrin-sotoudeh]
     max_items: 12
+    first_wave: 500 then 15m
   - id: urgent-actions
     kind: alert
     title: Take action now
@@ -196,7 +211,7 @@ func TestFullerConfigLoadsWithItsWarningsAlone(t *testing.T) {
 	for _, w := range cfg.Warnings() {
 		keys = append(keys, w.Key)
 	}
-	want := []string{"alerts.at_most", "alerts.quiet_hours", "relays[0].rate", "relays[0].provider", "lists[0].topics[1]"}
+	want := []string{"alerts.at_most", "alerts.quiet_hours", "relays[0].provider", "lists[0].topics[1]"}
 	if diff := cmp.Diff(want, keys); diff != "" {
 		t.Errorf("keys that are warned of (-want +got):\n%s", diff)
 	}
@@ -214,8 +229,9 @@ func TestFullerConfigLoadsWithItsWarningsAlone(t *testing.T) {
 func TestDefaultIsWhatAnEmptySectionGets(t *testing.T) {
 	got := mustLoad(t, smallest)
 	want := config.Default()
-	if got.HTTP != want.HTTP || got.Log != want.Log {
-		t.Errorf("loaded %v %v, Default has %v %v", got.HTTP, got.Log, want.HTTP, want.Log)
+	if got.HTTP != want.HTTP || got.Log != want.Log || got.Durability != want.Durability || got.OnUnknown != want.OnUnknown {
+		t.Errorf("loaded %v %v %s %v, Default has %v %v %s %v",
+			got.HTTP, got.Log, got.Durability, got.OnUnknown, want.HTTP, want.Log, want.Durability, want.OnUnknown)
 	}
 }
 

@@ -9,12 +9,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"go.yaml.in/yaml/v3"
 
 	"dispatcher/internal/config"
+	"dispatcher/internal/newsletter"
 )
 
 // manual is config.example.yaml, the admin's manual of the config.
@@ -112,6 +114,17 @@ func TestManualHasEveryKey(t *testing.T) {
 	for path := range keyValues(reflect.ValueOf(config.Config{}), "") {
 		if !slices.Contains(told, path) {
 			t.Errorf("%s is not in config.example.yaml", path)
+		}
+	}
+}
+
+func TestManualNamesEveryClass(t *testing.T) {
+	_, text, _ := strings.Cut(manual(t), "#class_rates:")
+	text, _, _ = strings.Cut(text, "class: ")
+	words := strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune(`,"`, r) })
+	for _, class := range newsletter.Classes() {
+		if !slices.Contains(words, class) {
+			t.Errorf("%s is not in config.example.yaml", class)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"dispatcher/internal/config"
+	"dispatcher/internal/newsletter"
 )
 
 const (
@@ -18,6 +19,7 @@ const (
 	ids       = "write up to 63 lower-case letters, digits and hyphens, such as iran-weekly"
 	own       = "give each its own (upper and lower case count as the same)"
 	noClear   = "use implicit or starttls; none is for a relay on this machine (127.0.0.1, ::1, localhost)"
+	rates     = "write so many per second, minute, hour or day, such as 50/s, 300/m or 1000/h"
 	plainOne  = "write one plain address, such as news@example.org, without a name"
 )
 
@@ -75,12 +77,40 @@ func TestProblemsOfMeaning(t *testing.T) {
 			"config.yaml:6: relays[0].password_file: is missing; name the file with the password of the username",
 			"config.yaml:6: relays[1].username: is missing; give the username that goes with the password",
 		}},
-		"relay limits": {edited(t, "{host:", "{connections: 0, rate: fast, per_hour: 0, per_day: -1, provider: a/b, host:"), []string{
+		"relay limits": {edited(t, "{host:", "{connections: 0, messages_per_connection: 0, rate: fast, per_hour: 0, per_day: -1, provider: a/b, host:"), []string{
 			`config.yaml:6: relays[0].connections: "0" is not a number of connections; write a number from 1 to 1000`,
-			`config.yaml:6: relays[0].rate: "fast" is not a rate; write so many per second, minute, hour or day, such as 50/s or 1000/h`,
+			`config.yaml:6: relays[0].messages_per_connection: "0" is not a number of messages; write a number from 1 to 1000000`,
+			`config.yaml:6: relays[0].rate: "fast" is not a rate; ` + rates,
 			`config.yaml:6: relays[0].per_hour: "0" is too small; write 1 or more, or take the line out`,
 			`config.yaml:6: relays[0].per_day: "-1" is too small; write 1 or more, or take the line out`,
 			`config.yaml:6: relays[0].provider: "a/b" is not a name; write letters, digits, - and _`,
+		}},
+		"relay limits that are too high": {edited(t, "{host:", "{connections: 1001, messages_per_connection: 1000001, host:"), []string{
+			`config.yaml:6: relays[0].connections: "1001" is not a number of connections; write a number from 1 to 1000`,
+			`config.yaml:6: relays[0].messages_per_connection: "1000001" is not a number of messages; write a number from 1 to 1000000`,
+		}},
+		"relay timeouts": {edited(t, "{host:", "{timeouts: {connect: 999ms, command: 0s, end: 10}, host:"), []string{
+			`config.yaml:6: relays[0].timeouts.connect: "999ms" is too short; write 1s or more`,
+			`config.yaml:6: relays[0].timeouts.command: "0s" is too short; write 1s or more`,
+			`config.yaml:6: relays[0].timeouts.end: "10" has no unit; write a number and a unit, such as 90s, 15m, 12h or 14d`,
+		}},
+		"relay zones": {edited(t, "relays: [", `relays: [{host: a.example.org, timezone: Local}, {host: b.example.org, timezone: subscriber}, {host: c.example.org, timezone: ""}, `), []string{
+			`config.yaml:6: relays[0].timezone: "Local" is not the name of a zone; ` + zones,
+			`config.yaml:6: relays[1].timezone: "subscriber" is not the name of a zone; ` + zones,
+			`config.yaml:6: relays[2].timezone: is not the name of a zone; ` + zones,
+		}},
+		"class rates": {edited(t, "relays: [", "relays: [{host: a.example.org, class_rates: [{class: gmail, rate: 20/s}, {class: gmail, rate: 10/s}, {class: a.example, rate: 1/s}, {class: A.example, rate: 1/s}, {}, 5]}, "+
+			"{host: b.example.org, class_rates: [{class: gmial, rate: 20/s}, {class: Hotmail.com, rate: 20/s}, {class: 163, rate: 20/s}, {class: desk@example.org, rate: 20/s}]}, "), []string{
+			`config.yaml:6: relays[0].class_rates[1].class: "gmail" is taken by relays[0].class_rates[0].class; ` + own,
+			`config.yaml:6: relays[0].class_rates[3].class: "a.example" is taken by relays[0].class_rates[2].class; ` + own,
+			"config.yaml:6: relays[0].class_rates[4].class: is missing; name a class of receivers, such as gmail, or a domain",
+			"config.yaml:6: relays[0].class_rates[4].rate: is missing; give the most that goes to this class, such as 20/s",
+			"config.yaml:6: relays[0].class_rates[5]: is one value where keys with values belong; write its keys, one to a line: class, rate",
+			`config.yaml:6: relays[1].class_rates[0].class: "gmial" is neither a class of receivers nor a domain; did you mean "gmail"?`,
+			`config.yaml:6: relays[1].class_rates[1].class: "Hotmail.com" is one of several domains that are counted as one class; write "microsoft"`,
+			`config.yaml:6: relays[1].class_rates[2].class: "163" is not text as it stands; put it in quotes`,
+			`config.yaml:6: relays[1].class_rates[3].class: "desk@example.org" is neither a class of receivers nor a domain; choose one of: ` +
+				strings.Join(newsletter.Classes(), ", ") + ", a domain such as example.org",
 		}},
 		"relays of one name": {edited(t, "relays: [", "relays: [{host: SMTP.example.org}, "), []string{
 			`config.yaml:6: relays[1].name: "smtp.example.org" is taken by relays[0].name; ` + own,
@@ -140,6 +170,11 @@ func TestProblemsOfMeaning(t *testing.T) {
 			`config.yaml:13: log.format: "xml" is not a choice here; choose one of: text, json`,
 			`config.yaml:14: templates_dir: "nowhere" is not a folder that can be read; name the folder with your templates, or take the line out`,
 		}},
+		"choices at the top": {smallest + "durability: safe\non_unknown: {alert: drop, digest: Hold}\n", []string{
+			`config.yaml:10: durability: "safe" is not a choice here; choose one of: full, normal`,
+			`config.yaml:11: on_unknown.alert: "drop" is not a choice here; choose one of: retry, hold`,
+			`config.yaml:11: on_unknown.digest: "Hold" is not a choice here; did you mean "hold"?`,
+		}},
 		"two pages on one port": {smallest + "http: {listen: 127.0.0.1:8081}\n", []string{
 			`config.yaml:10: http.admin_listen: "127.0.0.1:8081" is the same as http.listen; give the admin page a port of its own`,
 		}},
@@ -171,17 +206,22 @@ func TestWarnings(t *testing.T) {
 		"wait on a digest": {edited(t, "{id:", "{wait: 5m, id:"), []string{
 			`config.yaml:9: lists[0].wait: "5m" has no effect on a digest; take it out`,
 		}},
-		"what has no effect yet": {edited(t, "{host:", "{rate: 50/s, per_hour: 100, per_day: 1000, provider: ses, host:") + "alerts: {at_most: 1 per 1d, quiet_hours: 22:00-07:00}\n", []string{
-			`config.yaml:6: relays[0].rate: "50/s" has no effect in this version: mail goes as fast as the relay takes it`,
-			`config.yaml:6: relays[0].per_hour: "100" has no effect in this version: messages are not counted against a quota`,
-			`config.yaml:6: relays[0].per_day: "1000" has no effect in this version: messages are not counted against a quota`,
+		"what has no effect yet": {edited(t, "{host:", "{provider: ses, host:") + "alerts: {at_most: 1 per 1d, quiet_hours: 22:00-07:00}\n", []string{
 			`config.yaml:6: relays[0].provider: "ses" has no effect in this version: every relay is taken for a generic one`,
 			`config.yaml:10: alerts.at_most: "1 per 1d" has no effect in this version: every alert goes to every reader of its list`,
 			`config.yaml:10: alerts.quiet_hours: "22:00-07:00" has no effect in this version: alerts go out at any hour`,
 		}},
+		"what has effect": {edited(t, "relays: [{", "relays: [{host: a.example.org}, {rate: 50/s, per_hour: 1000, per_day: 1000, timeouts: {connect: 30s, command: 30s, end: 30s}, class_rates: [{class: gmail, rate: 20/s}], "), []string{""}},
+		"an hour that takes more than the day": {edited(t, "{host:", "{per_hour: 1000, per_day: 999, host:"), []string{
+			`config.yaml:6: relays[0].per_hour: "1000" is more than per_day allows in a whole day; mend one of them, or take this one out`,
+		}},
+		"short timeouts": {edited(t, "{host:", "{timeouts: {connect: 29s, command: 1s, end: 29s}, host:"), []string{
+			`config.yaml:6: relays[0].timeouts.connect: "29s" is short: a slow relay would be taken for a dead one; write 30s or more`,
+			`config.yaml:6: relays[0].timeouts.command: "1s" is short: a slow relay would be taken for a dead one; write 30s or more`,
+			`config.yaml:6: relays[0].timeouts.end: "29s" is short: a slow relay would be taken for a dead one, and readers could get second copies; write 30s or more`,
+		}},
 		"TLS on the other's port": {edited(t, "relays: [{", "relays: [{name: a, host: a.example.org, port: 587, tls: implicit}, {port: 465, tls: starttls, "), []string{
 			`config.yaml:6: relays[0].tls: "implicit" is unusual on port 587; most servers want starttls there`,
-			"config.yaml:6: relays[1]: has no effect in this version: mail goes through the first relay alone",
 			`config.yaml:6: relays[1].tls: "starttls" is unusual on port 465; most servers want implicit there`,
 		}},
 		"open admin page": {smallest + "http: {listen: \":80\", admin_listen: \":8081\"}\n", []string{

@@ -28,7 +28,7 @@ func problems(t *testing.T, text string, environ ...string) []string {
 func TestProblemsOfTheFile(t *testing.T) {
 	const look = "look at the indentation, quotes, brackets and colons of this line and the one above"
 	const empty = "config.yaml: is empty; begin with a copy of config.example.yaml"
-	const keys = "public_url, publisher, relays, feeds, topics, lists, alerts, rehearsal, proof_to, unsubscribe_address, bounce_address, http, log, data_dir, templates_dir"
+	const keys = "public_url, publisher, relays, feeds, topics, lists, alerts, rehearsal, proof_to, unsubscribe_address, bounce_address, durability, on_unknown, http, log, data_dir, templates_dir"
 	tests := map[string]struct{ text, want string }{
 		"nothing":          {"", empty},
 		"comments alone":   {"# to do\n\n", empty},
@@ -87,6 +87,7 @@ func TestFileThatCannotBeRead(t *testing.T) {
 
 func TestProblemsOfShape(t *testing.T) {
 	const durations = "write a number and a unit, such as 90s, 15m, 12h or 14d"
+	const waves = "write how many readers and how long to wait, such as 500 then 15m: from 1 to 1000000 readers, from 1m to 24h"
 	tests := map[string]struct {
 		text string
 		want []string
@@ -143,6 +144,22 @@ func TestProblemsOfShape(t *testing.T) {
 		"first poll": {edited(t, "{url:", "{first_poll: newest 0, url:"), []string{
 			`config.yaml:7: feeds[0].first_poll: "newest 0" is not a choice for the first poll; write none, or newest 20 with a number from 1 to 1000`,
 		}},
+		"first wave": {smallest + "  - {id: a, first_wave: 500}\n  - {id: b, first_wave: 0 then 15m}\n  - {id: c, first_wave: 1000001 then 15m}\n" +
+			"  - {id: d, first_wave: 500 then 59s}\n  - {id: e, first_wave: 500 then 1d1m}\n  - {id: f, first_wave: 500 then 15}\n  - {id: g, first_wave: {n: 500}}\n", []string{
+			`config.yaml:10: lists[1].first_wave: "500" is not a first wave; ` + waves,
+			`config.yaml:11: lists[2].first_wave: "0 then 15m" is not a first wave; ` + waves,
+			`config.yaml:12: lists[3].first_wave: "1000001 then 15m" is not a first wave; ` + waves,
+			`config.yaml:13: lists[4].first_wave: "500 then 59s" is not a first wave; ` + waves,
+			`config.yaml:14: lists[5].first_wave: "500 then 1d1m" is not a first wave; ` + waves,
+			`config.yaml:15: lists[6].first_wave: "500 then 15" is not a first wave; ` + waves,
+			"config.yaml:16: lists[7].first_wave: is a section where one value belongs; write key: value",
+		}},
+		"rates": {edited(t, "relays: [", `relays: [{host: a.example.org, rate: 50}, {host: b.example.org, rate: 0/s, class_rates: [{class: gmail, rate: -1/h}]}, {host: c.example.org, rate: 5/week}, `), []string{
+			`config.yaml:6: relays[0].rate: "50" is not a rate; ` + rates,
+			`config.yaml:6: relays[1].rate: "0/s" is not a rate; ` + rates,
+			`config.yaml:6: relays[1].class_rates[0].rate: "-1/h" is not a rate; ` + rates,
+			`config.yaml:6: relays[2].rate: "5/week" is not a rate; ` + rates,
+		}},
 		"containers mixed up": {smallest + "http: [a]\nlog: text\ntopics: {id: a}\nproof_to: a\ndata_dir: [a]\n", []string{
 			"config.yaml:10: http: is a list where keys with values belong; write its keys, one to a line: listen, admin_listen",
 			"config.yaml:11: log: is one value where keys with values belong; write its keys, one to a line: level, format",
@@ -151,7 +168,7 @@ func TestProblemsOfShape(t *testing.T) {
 			"config.yaml:14: data_dir: is a list where one value belongs; write key: value",
 		}},
 		"a bad element does not shift the others": {edited(t, "lists:\n", "lists:\n  - 5\n  - id: [x]\n  - {id: b, schedule: x}\n"), []string{
-			"config.yaml:9: lists[0]: is one value where keys with values belong; write its keys, one to a line: id, kind, title, description, schedule, timezone, topics, max_items, max_age, wait, subject, language",
+			"config.yaml:9: lists[0]: is one value where keys with values belong; write its keys, one to a line: id, kind, title, description, schedule, timezone, topics, max_items, max_age, wait, first_wave, subject, language",
 			"config.yaml:10: lists[1].id: is a list where one value belongs; write key: value",
 			`config.yaml:11: lists[2].schedule: "x" is not a schedule; write "Mon 09:00", "Mon,Thu 09:00", "weekdays 08:00", "daily 07:30", or a cron line such as "0 9 * * MON"; the zone goes under timezone`,
 		}},
@@ -183,6 +200,8 @@ func TestProblemsOfTheEnvironment(t *testing.T) {
 		"DISPATCHER_REHEARSAL=yes":          `DISPATCHER_REHEARSAL: rehearsal: "yes" is neither true nor false; write one of the two`,
 		"DISPATCHER_HTTP__LISTEN=8080":      `DISPATCHER_HTTP__LISTEN: http.listen: "8080" is no place to listen; write host:port, such as 127.0.0.1:8080`,
 		"DISPATCHER_REHEARSAL=true":         `DISPATCHER_REHEARSAL: rehearsal: "true" has nobody to mail to; give the addresses of those who look at it under proof_to`,
+		"DISPATCHER_ON_UNKNOWN=hold":        "DISPATCHER_ON_UNKNOWN: is a section; set DISPATCHER_ON_UNKNOWN__ALERT or DISPATCHER_ON_UNKNOWN__DIGEST",
+		"DISPATCHER_DURABILITY=ful":         `DISPATCHER_DURABILITY: durability: "ful" is not a choice here; did you mean "full"?`,
 		"DISPATCHER_PUBLIC_URL=http://":     `DISPATCHER_PUBLIC_URL: public_url: "http://" is not a web address; write it in full, beginning with https://`,
 	}
 	for variable, want := range tests {
@@ -217,5 +236,14 @@ func TestTheProcessEnvironmentIsNotRead(t *testing.T) {
 	t.Setenv("DISPATCHER_NONSENSE", "x")
 	if cfg := mustLoad(t, smallest); cfg.Publisher.Name != "Example Magazine" {
 		t.Errorf("publisher.name is %q", cfg.Publisher.Name)
+	}
+}
+
+// Readers' mail systems answer the publisher's addresses, and not all of them know of RFC 6531.
+func TestThePublishersAddressesArePlain(t *testing.T) {
+	got := problems(t, edited(t, "from: news@example.org", "from: nö@example.org"))
+	want := []string{`config.yaml:4: publisher.from: "nö@example.org" has letters beyond ASCII before the @, which many mail systems cannot answer; use a plain one, such as news@example.org`}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -21,14 +21,13 @@ func (c *checker) relays() {
 	taken := map[string]string{}
 	for i := range c.cfg.Relays {
 		key := element("relays", i)
-		if i > 0 {
-			c.warn(key, "", "has no effect in this version: mail goes through the first relay alone", "")
-		}
 		relay := &c.cfg.Relays[i]
 		c.relayAddress(key, relay)
 		c.relayTLS(key, relay)
 		c.relayLogin(key, relay)
 		c.relayLimits(key, relay)
+		c.relayTimeouts(child(key, "timeouts"), relay.Timeouts)
+		c.withoutEffect(child(key, "provider"), relay.Provider, parseName, "every relay is taken for a generic one")
 		if relay.Name == "" {
 			relay.Name = relay.Host
 		}
@@ -111,22 +110,4 @@ func (c *checker) relayLogin(key string, relay *Relay) {
 	if relay.PasswordFile != "" {
 		relay.Password = c.secret(fileKey, relay.PasswordFile)
 	}
-}
-
-func (c *checker) relayLimits(key string, relay *Relay) {
-	if n := relay.Connections; n < 1 || n > 1000 {
-		c.problem(child(key, "connections"), strconv.Itoa(n), "is not a number of connections", "write a number from 1 to 1000")
-	}
-	c.withoutEffect(child(key, "rate"), relay.Rate, parseRate, "mail goes as fast as the relay takes it")
-	c.withoutEffect(child(key, "provider"), relay.Provider, parseName, "every relay is taken for a generic one")
-	const uncounted = "messages are not counted against a quota"
-	c.withoutEffect(child(key, "per_hour"), strconv.Itoa(relay.PerHour), parseQuota, uncounted)
-	c.withoutEffect(child(key, "per_day"), strconv.Itoa(relay.PerDay), parseQuota, uncounted)
-}
-
-func parseQuota(text string) error {
-	if n, err := strconv.Atoi(text); err != nil || n < 1 {
-		return &misfit{"is too small", "write 1 or more, or take the line out"}
-	}
-	return nil
 }

@@ -25,7 +25,7 @@ func (w walk) value(n *yaml.Node, t reflect.Type, key string) (any, bool) {
 	case n.ShortTag() == "!!null":
 		w.tell(n, key, "", "has no value", "give it one, or take the line out")
 		return nil, false
-	case t.Kind() == reflect.Struct:
+	case isSection(t):
 		return w.section(n, t, key)
 	case t.Kind() == reflect.Slice:
 		return w.list(n, t, key)
@@ -64,7 +64,7 @@ func (w walk) section(n *yaml.Node, t reflect.Type, key string) (any, bool) {
 func (w walk) list(n *yaml.Node, t reflect.Type, key string) (any, bool) {
 	if n.Kind != yaml.SequenceNode {
 		cure := "put it in brackets: [ ]"
-		if t.Elem().Kind() == reflect.Struct {
+		if isSection(t.Elem()) {
 			cure = "begin each element with a dash: - " + names(t.Elem())[0] + ": …"
 		}
 		w.tell(n, key, "", "is "+shape(n)+" where a list belongs", cure)
@@ -77,7 +77,7 @@ func (w walk) list(n *yaml.Node, t reflect.Type, key string) (any, bool) {
 		v, ok := w.value(content, t.Elem(), path)
 		if !ok { // an empty one keeps its place, so that the elements behind it keep their numbers
 			v = reflect.Zero(t.Elem()).Interface()
-			if t.Elem().Kind() == reflect.Struct {
+			if isSection(t.Elem()) {
 				v = map[string]any{}
 			}
 		}
@@ -142,6 +142,9 @@ func parseScalar(t reflect.Type, text string) (any, error) {
 	}
 	return v.Elem().Interface(), nil
 }
+
+// isSection reports whether a type is written as keys with values.
+func isSection(t reflect.Type) bool { return t.Kind() == reflect.Struct && !readsText(t) }
 
 // readsText reports whether a type reads its own text.
 func readsText(t reflect.Type) bool {

@@ -27,8 +27,11 @@ type checker struct {
 func (c *checker) check() {
 	c.publicURL()
 	c.publisher()
-	c.address("unsubscribe_address", &c.cfg.UnsubscribeAddress)
-	c.address("bounce_address", &c.cfg.BounceAddress)
+	c.plainAddress("unsubscribe_address", &c.cfg.UnsubscribeAddress)
+	c.plainAddress("bounce_address", &c.cfg.BounceAddress)
+	c.oneOf("durability", c.cfg.Durability, "full", "normal")
+	c.oneOf("on_unknown.alert", c.cfg.OnUnknown.Alert, "retry", "hold")
+	c.oneOf("on_unknown.digest", c.cfg.OnUnknown.Digest, "retry", "hold")
 	c.relays()
 	c.feeds()
 	c.topics()
@@ -84,9 +87,17 @@ func (c *checker) publisher() {
 	if p.From == "" {
 		c.missing("publisher.from", "give the address that mail comes from, such as news@example.org")
 	}
-	c.address("publisher.from", &p.From)
-	c.address("publisher.reply_to", &p.ReplyTo)
+	c.plainAddress("publisher.from", &p.From)
+	c.plainAddress("publisher.reply_to", &p.ReplyTo)
 	c.required("publisher.postal_address", p.PostalAddress, "give a postal address: the law of many countries wants it in every mail")
+}
+
+// plainAddress checks an address that readers' mail systems are to answer: each must be able to, RFC 6531 or not.
+func (c *checker) plainAddress(key string, a *newsletter.Address) {
+	c.address(key, a)
+	if a.International() {
+		c.problem(key, string(*a), "has letters beyond ASCII before the @, which many mail systems cannot answer", "use a plain one, such as news@example.org")
+	}
 }
 
 // address checks and normalises one bare address; empty is none.
@@ -194,6 +205,13 @@ func (c *checker) oneLine(key, value string) {
 func (c *checker) oneOf(key, value string, choices ...string) {
 	if !slices.Contains(choices, value) {
 		c.problem(key, value, "is not a choice here", didYouMean(value, choices))
+	}
+}
+
+// upTo checks a number from 1 to most. What continues the value: "is not a number of connections".
+func (c *checker) upTo(key string, n, most int, what string) {
+	if n < 1 || n > most {
+		c.problem(key, strconv.Itoa(n), what, "write a number from 1 to "+strconv.Itoa(most))
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"dispatcher/internal/config"
 )
 
@@ -42,6 +44,75 @@ func TestFirstPoll(t *testing.T) {
 		if got := cfg.Feeds[0].FirstPoll; got != want {
 			t.Errorf("first_poll %s is %d, want %d", text, got, want)
 		}
+	}
+}
+
+func TestRates(t *testing.T) {
+	tests := map[string]struct {
+		want      config.Rate
+		perSecond float64
+	}{
+		"50/s":   {config.Rate{N: 50, Per: time.Second}, 50},
+		"30/m":   {config.Rate{N: 30, Per: time.Minute}, 0.5},
+		"7200/h": {config.Rate{N: 7200, Per: time.Hour}, 2},
+		"1/d":    {config.Rate{N: 1, Per: 24 * time.Hour}, 1.0 / 86400},
+	}
+	for text, tt := range tests {
+		cfg := mustLoad(t, edited(t, "{host:", "{rate: "+text+", host:"))
+		got := cfg.Relays[0].Rate
+		if got != tt.want || got.PerSecond() != tt.perSecond {
+			t.Errorf("rate %s is %v, %v a second, want %v, %v", text, got, got.PerSecond(), tt.want, tt.perSecond)
+		}
+	}
+	if got := (config.Rate{}).PerSecond(); got != 0 {
+		t.Errorf("no limit is %v a second, want 0", got)
+	}
+}
+
+func TestClassRates(t *testing.T) {
+	const keys = "{class_rates: [{class: gmail, rate: 20/s}, {rate: 300/m, class: Bücher.Example}], host:"
+	got := mustLoad(t, edited(t, "{host:", keys)).Relays[0].ClassRates
+	want := []config.ClassRate{
+		{Class: "gmail", Rate: config.Rate{N: 20, Per: time.Second}},
+		{Class: "xn--bcher-kva.example", Rate: config.Rate{N: 300, Per: time.Minute}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("class rates (-want +got):\n%s", diff)
+	}
+}
+
+func TestFirstWave(t *testing.T) {
+	tests := map[string]config.FirstWave{
+		"500 then 15m":     {N: 500, Wait: 15 * time.Minute},
+		"1 then 1m":        {N: 1, Wait: time.Minute},
+		"1000000 then 1d":  {N: 1_000_000, Wait: 24 * time.Hour},
+		"500  then  1h30m": {N: 500, Wait: 90 * time.Minute},
+	}
+	for text, want := range tests {
+		cfg := mustLoad(t, edited(t, "{id:", "{first_wave: "+text+", id:"))
+		if got := cfg.Lists[0].FirstWave; got != want {
+			t.Errorf("first_wave %s is %v, want %v", text, got, want)
+		}
+	}
+}
+
+func TestTimeoutsThatAreNotGivenKeepTheirDefaults(t *testing.T) {
+	got := mustLoad(t, edited(t, "{host:", "{timeouts: {end: 15m}, host:")).Relays[0].Timeouts
+	want := config.Timeouts{Connect: time.Minute, Command: 5 * time.Minute, End: 15 * time.Minute}
+	if got != want {
+		t.Errorf("timeouts are %v, want %v", got, want)
+	}
+}
+
+func TestRelaysKeepTheirOrderAndEachHasItsZone(t *testing.T) {
+	cfg := mustLoad(t, edited(t, "relays: [", "relays: [{host: b.example.org, timezone: Asia/Tokyo}, {host: a.example.org}, "))
+	var got []string
+	for _, r := range cfg.Relays {
+		got = append(got, r.Host+" "+r.Zone.String())
+	}
+	want := []string{"b.example.org Asia/Tokyo", "a.example.org UTC", "smtp.example.org UTC"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("relays (-want +got):\n%s", diff)
 	}
 }
 
