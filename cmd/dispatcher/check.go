@@ -168,11 +168,12 @@ func (f *findings) checkTopics(ctx context.Context, o *office) {
 	}
 }
 
-// checkOnline asks the relay and the feeds.
+// checkOnline asks the relays and the feeds.
 func (f *findings) checkOnline(ctx context.Context, o *office) {
-	relay := relayOf(o.config)
-	if err := mailer.Probe(ctx, relay); err != nil {
-		f.error("relay "+relay.Name, "%s", redacted(err))
+	for _, relay := range relaysOf(o.config) {
+		if err := mailer.Probe(ctx, relay); err != nil {
+			f.error("relay "+relay.Name, "%s", redacted(err))
+		}
 	}
 	ingester := o.ingester()
 	for _, feed := range o.feeds {

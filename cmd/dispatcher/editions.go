@@ -28,6 +28,7 @@ type editionView struct {
 	Failed    int                     `json:"failed"`
 	Withdrawn int                     `json:"withdrawn"`
 	Unknown   int                     `json:"unknown"`
+	Reason    string                  `json:"reason,omitempty"`
 }
 
 func viewEdition(e newsletter.Edition) editionView {
@@ -35,6 +36,7 @@ func viewEdition(e newsletter.Edition) editionView {
 	return editionView{
 		ID: e.ID, List: e.List, Kind: e.Kind, Slot: e.Slot, State: e.State, Subject: e.Subject, Rehearsal: e.Rehearsal, Made: e.Made, Expires: e.Expires,
 		Audience: c.Audience, Sent: c.Sent, Pending: c.Pending, Failed: c.Failed, Withdrawn: c.Withdrawn, Unknown: c.Unknown,
+		Reason: e.Reason,
 	}
 }
 
@@ -92,6 +94,7 @@ func newEditionsCommand(p process) *cobra.Command {
 		Args:  cobra.ExactArgs(1),
 		RunE:  inOffice(p, showEdition),
 	}))
+	group.AddCommand(newSteeringCommands(p)...)
 	return group
 }
 
@@ -115,6 +118,7 @@ type reasonView struct {
 	Code     int              `json:"code,omitempty"`
 	Enhanced string           `json:"enhanced,omitempty"`
 	Words    string           `json:"words"`
+	Owner    newsletter.Owner `json:"owner,omitempty"`
 	Count    int              `json:"count"`
 }
 
@@ -145,6 +149,7 @@ func printEdition(cmd *cobra.Command, v editionView, items []newsletter.Item, re
 		{"list", v.List + " (" + string(v.Kind) + ")"},
 		{"slot", moment(v.Slot)},
 		{"state", string(v.State)},
+		{"because", v.Reason},
 		{"subject", v.Subject},
 		{"made", moment(v.Made)},
 		{"copies expire", moment(v.Expires)},
@@ -163,6 +168,9 @@ func printEdition(cmd *cobra.Command, v editionView, items []newsletter.Item, re
 		words := r.Words
 		if r.Code != 0 {
 			words = fmt.Sprintf("%d %s %s", r.Code, r.Enhanced, r.Words)
+		}
+		if r.Owner != "" {
+			words = string(r.Owner) + ": " + words
 		}
 		fields = append(fields, field{fmt.Sprintf("%d %s", r.Count, r.State), words})
 	}

@@ -64,6 +64,11 @@ func openOffice(ctx context.Context, p process, cfg config.Config) (*office, err
 	if o.store, err = store.Open(ctx, cfg.DataDir, p.now()); err != nil {
 		return nil, err
 	}
+	if cfg.Durability == "normal" {
+		if err := o.store.Relax(ctx); err != nil {
+			return nil, errors.Join(err, o.store.Close())
+		}
+	}
 	return o, nil
 }
 
@@ -120,6 +125,7 @@ func listsOf(cfg config.Config) (lists []newsletter.List) {
 		lists = append(lists, newsletter.List{
 			ID: l.ID, Kind: l.Kind, Title: l.Title, Description: l.Description, Schedule: l.Schedule, Zone: l.Zone, Topics: l.Topics,
 			MaxItems: l.MaxItems, MaxAge: l.MaxAge, Wait: l.Wait, Subject: l.Subject, Language: l.Language,
+			FirstWave: newsletter.FirstWave(l.FirstWave),
 		})
 	}
 	return lists
@@ -142,13 +148,31 @@ func feedsOf(cfg config.Config) (feeds []ingest.Feed) {
 	return feeds
 }
 
-// relayOf is the relay that mail goes through: the first. The others are for failover, which this version has not got.
-func relayOf(cfg config.Config) mailer.Relay {
-	r := cfg.Relays[0]
-	return mailer.Relay{
-		Name: r.Name, Host: r.Host, Port: r.Port, TLS: mailer.TLSMode(r.TLS), Username: r.Username, Password: r.Password.Reveal(),
-		Connections: r.Connections,
+// relaysOf are the relays in the order in which they are preferred.
+func relaysOf(cfg config.Config) (relays []mailer.Relay) {
+	for _, r := range cfg.Relays {
+		relay := mailer.Relay{
+			Name: r.Name, Host: r.Host, Port: r.Port, TLS: mailer.TLSMode(r.TLS), Username: r.Username, Password: r.Password.Reveal(),
+			Connections: r.Connections, Messages: r.MessagesPerConnection, Timeouts: mailer.Timeouts(r.Timeouts),
+			Rate: r.Rate.PerSecond(), PerHour: r.PerHour, PerDay: r.PerDay, Zone: r.Zone,
+		}
+		for _, c := range r.ClassRates {
+			relay.ClassRates = append(relay.ClassRates, mailer.ClassRate{Class: c.Class, Rate: c.Rate.PerSecond()})
+		}
+		relays = append(relays, relay)
 	}
+	return relays
+}
+
+// heldLanes are where a copy that a relay may have waits for the admin.
+func heldLanes(cfg config.Config) (lanes []newsletter.Lane) {
+	if cfg.OnUnknown.Alert == "hold" {
+		lanes = append(lanes, newsletter.AlertLane)
+	}
+	if cfg.OnUnknown.Digest == "hold" {
+		lanes = append(lanes, newsletter.DigestLane)
+	}
+	return lanes
 }
 
 // list finds a list by its id.
@@ -180,7 +204,7 @@ func (o *office) composer() *render.Composer {
 
 func (o *office) mailer() *mailer.Mailer {
 	return &mailer.Mailer{
-		Outbox: o.store, Composer: o.composer(), Relay: relayOf(o.config), Rehearsal: o.config.Rehearsal, Now: o.now, Log: o.log,
+		Outbox: o.store, Composer: o.composer(), Relays: relaysOf(o.config), Rehearsal: o.config.Rehearsal, Hold: heldLanes(o.config), Now: o.now, Log: o.log,
 	}
 }
 

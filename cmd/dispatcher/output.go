@@ -163,10 +163,13 @@ func optional(t time.Time) *time.Time {
 	return &t
 }
 
-// counted says "1 reader", "2 readers".
+// counted says "1 reader", "2 readers", "3 copies".
 func counted(n int, one string) string {
 	if n == 1 {
 		return "1 " + one
+	}
+	if stem, y := strings.CutSuffix(one, "py"); y {
+		return fmt.Sprintf("%d %spies", n, stem)
 	}
 	return fmt.Sprintf("%d %ss", n, one)
 }

@@ -59,7 +59,7 @@ func (o *office) previewReader(cmd *cobra.Command, l newsletter.List, given stri
 	}
 	address, err := newsletter.ParseAddress(given)
 	if err != nil {
-		return d, choice, usagef("--subscriber is %s", err)
+		return d, choice, usagef("--subscriber cannot be used: %s", err)
 	}
 	sub, err := o.store.Subscriber(cmd.Context(), address)
 	if errors.Is(err, newsletter.ErrNotFound) {

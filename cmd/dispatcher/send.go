@@ -87,23 +87,56 @@ func (o *office) printByHand(cmd *cobra.Command, l newsletter.List, yes bool) (n
 		if err != nil {
 			return 0, err
 		}
+		o.warnIfTooSlow(cmd, readersOf(draft), draft.Expires)
 		if !ask(cmd.InOrStdin(), cmd.ErrOrStderr(), question(draft)) {
 			_, err := fmt.Fprintln(cmd.ErrOrStderr(), "Nothing was sent.")
 			return 0, err
 		}
 	}
-	return desk.Print(cmd.Context(), order)
+	id, err := desk.Print(cmd.Context(), order)
+	if err != nil || !yes {
+		return id, err
+	}
+	e, err := o.store.Edition(cmd.Context(), id)
+	if err != nil {
+		return id, err
+	}
+	o.warnIfTooSlow(cmd, e.Counts.Pending, e.Expires)
+	return id, nil
 }
 
-// question says what is about to happen to how many.
-func question(d newsletter.Draft) string {
-	readers := 0
+// warnIfTooSlow says when the relays' rates and quotas do not let all copies out before they expire.
+func (o *office) warnIfTooSlow(cmd *cobra.Command, readers int, expires time.Time) {
+	now := o.now()
+	if takes := mailer.Forecast(relaysOf(o.config), readers); takes > expires.Sub(now) {
+		fmt.Fprintf(cmd.ErrOrStderr(), "warning: with the rates and quotas of the relays, %s take %s, and copies expire in %s (at the list's next slot, or when they are too late): "+
+			"raise `rate`, `per_hour` or `per_day`, or add a relay\n", counted(readers, "reader"), roughly(takes), roughly(expires.Sub(now)))
+	}
+}
+
+// roughly rounds a time for people.
+func roughly(d time.Duration) string {
+	switch {
+	case d >= 48*time.Hour:
+		return fmt.Sprintf("%d days", int((d+12*time.Hour)/(24*time.Hour)))
+	case d >= 2*time.Hour:
+		return fmt.Sprintf("%d hours", int((d+30*time.Minute)/time.Hour))
+	}
+	return counted(int((d+30*time.Second)/time.Minute), "minute")
+}
+
+func readersOf(d newsletter.Draft) (readers int) {
 	for _, a := range d.Audience {
 		if a.Variant > 0 {
 			readers += a.Readers
 		}
 	}
-	whom := counted(readers, "reader")
+	return readers
+}
+
+// question says what is about to happen to how many.
+func question(d newsletter.Draft) string {
+	whom := counted(readersOf(d), "reader")
 	if d.Rehearsal {
 		whom = fmt.Sprintf("the proof address alone (rehearsal; the list has %s)", whom)
 	}
@@ -197,7 +230,7 @@ func (o *office) watch(ctx context.Context, out io.Writer, id newsletter.Edition
 func (o *office) sendTestCopy(cmd *cobra.Command, l newsletter.List, to string) error {
 	address, err := newsletter.ParseAddress(to)
 	if err != nil {
-		return usagef("--to is %s", err)
+		return usagef("--to cannot be used: %s", err)
 	}
 	if o.config.Rehearsal && !slices.ContainsFunc(o.config.ProofTo, func(a newsletter.Address) bool { return a.Folded() == address.Folded() }) {
 		return usagef("this is a rehearsal, which mails the addresses of proof_to alone: give one of those, or end the rehearsal")
@@ -223,7 +256,7 @@ func (o *office) sendTestCopy(cmd *cobra.Command, l newsletter.List, to string) 
 	if err != nil {
 		return err
 	}
-	if err := mailer.SendOne(cmd.Context(), relayOf(o.config), newsletter.Message{From: o.publisher.From, To: address, Data: newsletter.DotStuff(message)}); err != nil {
+	if err := mailer.SendOne(cmd.Context(), relaysOf(o.config)[0], newsletter.Message{From: o.publisher.From, To: address, Data: newsletter.DotStuff(message)}); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintln(cmd.ErrOrStderr(), "The relay has taken the test copy.")

@@ -143,7 +143,7 @@ func viewCopy(c store.Copy) copyView {
 func showSubscriber(cmd *cobra.Command, o *office, args []string) error {
 	address, err := newsletter.ParseAddress(args[0])
 	if err != nil {
-		return usagef("the address given is %s", err)
+		return usagef("the address given cannot be used: %s", err)
 	}
 	sub, err := o.store.Subscriber(cmd.Context(), address)
 	if errors.Is(err, newsletter.ErrNotFound) {

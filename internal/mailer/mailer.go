@@ -1,8 +1,9 @@
-// Package mailer takes deliveries from the outbox to the relay.
+// Package mailer takes deliveries from the outbox to the relays.
 //
-// A feeder claims deliveries in the order of their lanes; each connection has a worker that composes and sends, and does not end a
-// message before the outcome of its last one is on disk; one recorder writes the outcomes of all workers in groups.
-// A kill at any moment therefore leaves at most one message per connection of which we do not know that the relay has it.
+// For each lane a feeder claims deliveries into a pool; each connection has a worker that takes from there what its relay may carry,
+// composes and sends it, and does not end a message before the outcome of its last one is on disk; one recorder writes the
+// outcomes of all workers in groups. A kill at any moment therefore leaves at most one message per connection of which we do not know
+// that the relay has it.
 package mailer
 
 import (
@@ -21,13 +22,17 @@ import (
 
 // Outbox is where the mailer finds its work and writes down how it went (package store).
 type Outbox interface {
-	BeginRun(ctx context.Context, now time.Time) (run newsletter.RunID, takenBack int, err error)
+	// BeginRun takes back what a dead run had claimed; in the lanes to be held that is unknown from then on.
+	BeginRun(ctx context.Context, hold []newsletter.Lane, now time.Time) (run newsletter.RunID, takenBack int, err error)
 	ClaimDeliveries(ctx context.Context, claim newsletter.Claim) ([]newsletter.Delivery, error)
 	// StillDue looks once more at a delivery that was claimed a while ago.
 	StillDue(ctx context.Context, d newsletter.Delivery) (bool, error)
 	RecordOutcomes(ctx context.Context, outcomes []newsletter.Outcome) error
+	// JudgeTrials lets the rest of an edition go when its first copies show that the list is sound, and pauses it when not.
+	JudgeTrials(ctx context.Context, now time.Time) ([]newsletter.Trial, error)
 	// FinishEditions marks the editions done of which nothing is open any more, and returns them with their counts.
 	FinishEditions(ctx context.Context) ([]newsletter.Edition, error)
+	RelayUsage(ctx context.Context, relay string, from time.Time) ([]newsletter.Usage, error)
 	EndRun(ctx context.Context, run newsletter.RunID, now time.Time) error
 }
 
@@ -41,119 +46,151 @@ type Composer interface {
 type Mailer struct {
 	Outbox    Outbox
 	Composer  Composer
-	Relay     Relay
-	Rehearsal bool          // only proofs go out
-	Poll      time.Duration // how late what comes into the outbox is found at most; 0: half a second
+	Relays    []Relay           // the first that takes mail gets it
+	Rehearsal bool              // only proofs go out
+	Hold      []newsletter.Lane // where a copy that the relay may have is not sent again
+	Poll      time.Duration     // how late what comes into the outbox is found at most; 0: half a second
 	Now       func() time.Time
 	Log       *slog.Logger
 }
 
 const defaultPoll = 500 * time.Millisecond
 
-// Run sends until it is cancelled. Then it claims no more, finishes the messages that are on the line, writes their
+// Run sends until it is cancelled. Then it claims no more, gives the messages that are on the line a moment to finish, writes their
 // outcomes down, gives back what it had claimed, and returns nil.
 func (m *Mailer) Run(ctx context.Context) error {
-	run, takenBack, err := m.Outbox.BeginRun(ctx, m.Now())
+	run, takenBack, err := m.Outbox.BeginRun(ctx, m.Hold, m.Now())
 	if err != nil {
 		return err
 	}
 	if takenBack > 0 {
 		m.Log.Warn("taking up what an interrupted run had not finished", "deliveries", takenBack)
 	}
-	batches := make(chan batch)
-	work := make(chan claimed, max(1, m.Relay.Connections)) // so that a worker finds its next without waiting
-	recorder := newRecorder(m.Outbox, m.Log)
+	pool := newPool()
+	if err := m.openGates(ctx, pool); err != nil {
+		return err
+	}
+	recorder := newRecorder(m.Outbox, m.Log, &pool.busy)
 	var recording errgroup.Group
-	recording.Go(func() error { recorder.run(); return nil })
+	recording.Go(func() error { return recorder.run(ctx) })
 
 	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return m.feed(gctx, run, batches) })
-	g.Go(func() error { return dispense(gctx, batches, work) })
-	line := &lineState{relay: m.Relay.Name, log: m.Log}
-	for range max(1, m.Relay.Connections) {
-		w := &worker{Mailer: m, line: line, recorder: recorder, work: work}
-		g.Go(func() error { return w.run(gctx) })
+	for _, l := range pool.lanes {
+		g.Go(func() error { return m.feed(gctx, run, pool, l) })
+	}
+	g.Go(func() error { return m.watch(gctx, pool) })
+	for _, gate := range pool.gates {
+		for range max(1, gate.Connections) {
+			w := &worker{Mailer: m, pool: pool, gate: gate, recorder: recorder}
+			g.Go(func() error { return w.run(gctx) })
+		}
 	}
 	err = g.Wait()
 	recorder.close()
-	_ = recording.Wait() // it has no errors: it tries until it succeeds or is closed
-	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	err = errors.Join(err, recording.Wait())
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	return errors.Join(err, m.Outbox.EndRun(ending, run, m.Now()))
 }
 
-// Batches are as large as what is sent in a fifth of a second, within these bounds: the workers never wait for a claim, an alert
-// waits for two batches of a digest at most, and memory does not grow with the list.
+// openGates puts a gate before each relay. What it has taken on this day counts.
+func (m *Mailer) openGates(ctx context.Context, p *pool) error {
+	for i := range m.Relays {
+		g := newGate(m, p, &m.Relays[i])
+		if g.quota.limited() {
+			used, err := m.Outbox.RelayUsage(ctx, g.Name, m.Now().Add(-25*time.Hour))
+			if err != nil {
+				return err
+			}
+			g.quota.load(used, m.Now())
+		}
+		p.gates = append(p.gates, g)
+	}
+	return nil
+}
+
+// Batches are as large as what is sent in a fifth of a second, within these bounds: the workers never wait for a claim, and
+// memory does not grow with the list.
 const (
 	batchTime = 200 * time.Millisecond
 	mostBatch = 500
 )
 
-// batch is what was claimed together, and claimed is one of it. When they were claimed is told by the monotonic clock.
-type batch struct {
-	deliveries []newsletter.Delivery
-	at         time.Time
-}
-
-type claimed struct {
-	newsletter.Delivery
-	at time.Time
-}
-
-// feed claims batches, one ahead of the one that is being dispensed, until it is cancelled.
-func (m *Mailer) feed(ctx context.Context, run newsletter.RunID, batches chan<- batch) error {
-	failing, finished := false, time.Now()
+// feed claims batches of one lane whenever less than half of the last one is waiting, until it is cancelled.
+func (m *Mailer) feed(ctx context.Context, run newsletter.RunID, p *pool, l *lane) error {
+	failing := false
 	look := time.NewTicker(cmp.Or(m.Poll, defaultPoll))
 	defer look.Stop()
-	least := 2 * max(1, m.Relay.Connections)
-	for n := least; ctx.Err() == nil; {
-		at := time.Now()
-		deliveries, err := m.claim(ctx, run, n)
-		if err == nil && (len(deliveries) == 0 || time.Since(finished) > time.Second) { // an alert is done before the digest beside it
-			err, finished = m.finish(ctx), time.Now()
-		}
+	least := 0
+	for _, r := range m.Relays {
+		least += 2 * max(1, r.Connections)
+	}
+	n, last := least, time.Now()
+	for ctx.Err() == nil {
+		began := time.Now()
+		deliveries, err := m.Outbox.ClaimDeliveries(ctx, newsletter.Claim{Run: run, Lane: l.name, Now: m.Now(), N: n, ProofsOnly: m.Rehearsal})
 		if err != nil && ctx.Err() == nil && !failing {
-			m.Log.Error("reading the outbox failed, will try again", "error", err)
+			m.Log.Error("reading the outbox failed, will try again", "lane", string(l.name), "error", err)
 		}
 		failing = err != nil
 		if len(deliveries) == 0 {
 			select {
 			case <-look.C:
+			case <-l.wanted:
 			case <-ctx.Done():
 			}
 			continue
 		}
-		ready := time.Now()
-		select {
-		case batches <- batch{deliveries, at}:
-		case <-ctx.Done(): // EndRun gives the batch back
-			return nil
-		}
-		switch waited := time.Since(ready); {
-		case waited < batchTime/4:
+		switch took := began.Sub(last); {
+		case took < batchTime/2:
 			n = min(2*n, mostBatch)
-		case waited > batchTime:
+		case took > 2*batchTime:
 			n = max(n/2, least)
+		}
+		last = began
+		p.push(l, deliveries)
+		select {
+		case <-l.wanted:
+		case <-ctx.Done(): // EndRun gives back what is waiting
 		}
 	}
 	return nil
 }
 
-// dispense hands batches out to the workers, one delivery at a time, until it is cancelled.
-func dispense(ctx context.Context, batches <-chan batch, work chan<- claimed) error {
+// watch judges first waves and tells the end of each edition, once, until it is cancelled.
+func (m *Mailer) watch(ctx context.Context, p *pool) error {
+	look := time.NewTicker(cmp.Or(m.Poll, defaultPoll))
+	defer look.Stop()
+	failing := false
 	for {
 		select {
-		case b := <-batches:
-			for _, d := range b.deliveries {
-				select {
-				case work <- claimed{d, b.at}:
-				case <-ctx.Done(): // EndRun gives the rest back
-					return nil
-				}
-			}
+		case <-look.C:
+		case <-p.drained:
 		case <-ctx.Done():
 			return nil
 		}
+		trials, err := m.Outbox.JudgeTrials(ctx, m.Now())
+		if len(trials) > 0 {
+			p.lookAgain()
+		}
+		for _, t := range trials {
+			m.tellTrial(t)
+		}
+		err = errors.Join(err, m.finish(ctx))
+		if err != nil && ctx.Err() == nil && !failing {
+			m.Log.Error("looking after editions failed, will try again", "error", err)
+		}
+		failing = err != nil
+	}
+}
+
+func (m *Mailer) tellTrial(t newsletter.Trial) {
+	switch {
+	case t.Paused:
+		m.Log.Error("edition paused: too many of the first addresses are gone; `dispatcher editions show` tells which words the relay used, `editions resume` goes on",
+			"edition", t.Edition, "list", t.List, "first", t.Readers, "gone", t.Gone)
+	case !t.Waits.IsZero():
+		m.Log.Info("first wave sent, the rest waits for reports", "edition", t.Edition, "list", t.List, "first", t.Readers, "until", t.Waits.UTC().Format(time.RFC3339))
 	}
 }
 
@@ -166,17 +203,6 @@ func (m *Mailer) finish(ctx context.Context) error {
 			"withdrawn", c.Withdrawn, "unknown", c.Unknown, "after", m.Now().Sub(e.Made).Round(time.Second))
 	}
 	return err
-}
-
-// claim takes up to n deliveries of the most urgent lane that has any.
-func (m *Mailer) claim(ctx context.Context, run newsletter.RunID, n int) ([]newsletter.Delivery, error) {
-	for _, lane := range newsletter.Lanes() {
-		claimed, err := m.Outbox.ClaimDeliveries(ctx, newsletter.Claim{Run: run, Lane: lane, Now: m.Now(), N: n, ProofsOnly: m.Rehearsal})
-		if err != nil || len(claimed) > 0 {
-			return claimed, err
-		}
-	}
-	return nil, nil
 }
 
 // SendOne sends one message outside the outbox, at once: a test copy. The error says what the relay said.
@@ -195,6 +221,9 @@ func SendOne(ctx context.Context, r Relay, message newsletter.Message) error {
 
 // sendPlainly sends one message in the plain dialogue.
 func sendPlainly(s *session, m newsletter.Message) error {
+	if err := s.carries(&m); err != nil {
+		return err
+	}
 	if err := s.offer(&m); err != nil {
 		return err
 	}

@@ -26,6 +26,8 @@ type outbox struct {
 	claimed  map[newsletter.SubscriberID]newsletter.Delivery
 	outcomes []newsletter.Outcome
 	left     map[newsletter.SubscriberID]bool
+	used     []newsletter.Usage
+	ended    map[newsletter.SubscriberID]newsletter.Delivery
 	settled  chan struct{} // closed when nothing waits or is claimed any more
 }
 
@@ -41,7 +43,7 @@ func newOutbox(n int) *outbox {
 	return o
 }
 
-func (o *outbox) BeginRun(context.Context, time.Time) (newsletter.RunID, int, error) {
+func (o *outbox) BeginRun(context.Context, []newsletter.Lane, time.Time) (newsletter.RunID, int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	n := len(o.claimed)
@@ -53,7 +55,7 @@ func (o *outbox) BeginRun(context.Context, time.Time) (newsletter.RunID, int, er
 }
 
 func (o *outbox) EndRun(context.Context, newsletter.RunID, time.Time) error {
-	_, _, err := o.BeginRun(context.Background(), start)
+	_, _, err := o.BeginRun(context.Background(), nil, start)
 	return err
 }
 
@@ -88,6 +90,12 @@ func (o *outbox) StillDue(_ context.Context, d newsletter.Delivery) (bool, error
 	return !o.left[d.Subscriber], nil
 }
 
+func (*outbox) JudgeTrials(context.Context, time.Time) ([]newsletter.Trial, error) { return nil, nil }
+
+func (o *outbox) RelayUsage(context.Context, string, time.Time) ([]newsletter.Usage, error) {
+	return o.used, nil
+}
+
 func (*outbox) FinishEditions(context.Context) ([]newsletter.Edition, error) { return nil, nil }
 
 // settle says when everything has its last outcome.
@@ -106,8 +114,15 @@ func (o *outbox) RecordOutcomes(_ context.Context, outcomes []newsletter.Outcome
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, x := range outcomes {
-		d := o.claimed[x.Subscriber]
+		d, ok := o.claimed[x.Subscriber]
+		if !ok {
+			d = o.ended[x.Subscriber]
+		}
 		delete(o.claimed, x.Subscriber)
+		if o.ended == nil {
+			o.ended = map[newsletter.SubscriberID]newsletter.Delivery{}
+		}
+		o.ended[x.Subscriber] = d
 		if x.State == newsletter.Pending {
 			d.Attempts, o.due[x.Subscriber] = x.Attempts, x.Due
 			o.waiting = append(o.waiting, d)
@@ -116,6 +131,23 @@ func (o *outbox) RecordOutcomes(_ context.Context, outcomes []newsletter.Outcome
 	}
 	o.settle()
 	return nil
+}
+
+// leave says that a reader wants no more mail.
+func (o *outbox) leave(id newsletter.SubscriberID) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.left == nil {
+		o.left = map[newsletter.SubscriberID]bool{}
+	}
+	o.left[id] = true
+}
+
+// add puts one more delivery into the outbox.
+func (o *outbox) add(d newsletter.Delivery) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.waiting = append(o.waiting, d)
 }
 
 // of are the outcomes of one reader's delivery, in order.
@@ -179,7 +211,7 @@ func relayAt(s *smtptest.Server, connections int) mailer.Relay {
 
 // newMailer is a mailer on the tests' composer, which looks at its outbox all the time and logs nothing.
 func newMailer(box mailer.Outbox, relay mailer.Relay) *mailer.Mailer {
-	return &mailer.Mailer{Outbox: box, Composer: composer{}, Relay: relay, Poll: time.Millisecond, Now: (&clock{now: start}).Now, Log: slog.New(slog.DiscardHandler)}
+	return &mailer.Mailer{Outbox: box, Composer: composer{}, Relays: []mailer.Relay{relay}, Poll: time.Millisecond, Now: (&clock{now: start}).Now, Log: slog.New(slog.DiscardHandler)}
 }
 
 // send runs a mailer until the outbox is settled, and returns its log.
@@ -306,10 +338,10 @@ func TestPatienceIsTime(t *testing.T) {
 	relay := smtptest.NewServer(smtptest.Config{Script: smtptest.At(smtptest.Rcpt, smtptest.Answer{Code: 450, Text: "mailbox busy"})})
 	defer relay.Close()
 	box := newOutbox(1)
-	send(t, box, relayAt(relay, 1), func() time.Time { c.add(time.Hour); return c.Now() })
+	send(t, box, relayAt(relay, 1), func() time.Time { c.add(10 * time.Minute); return c.Now() })
 	got := box.of(1)
 	last := got[len(got)-1]
-	if last.State != newsletter.Failed || last.Owner != newsletter.OwnerNone || len(got) < 8 {
+	if last.State != newsletter.Failed || last.Owner != newsletter.RecipientBusy || len(got) < 8 {
 		t.Errorf("after %d tries the outcome is %+v", len(got), last)
 	}
 }
@@ -357,7 +389,7 @@ func TestADeadKeptConnectionIsReplacedWithoutBlame(t *testing.T) {
 	box := newOutbox(2)
 	box.due[2] = start.Add(time.Hour)
 	var text log
-	m := &mailer.Mailer{Outbox: box, Composer: composer{}, Relay: relayAt(relay, 1), Now: c.Now, Poll: time.Millisecond, Log: slog.New(slog.NewTextHandler(&text, nil))}
+	m := &mailer.Mailer{Outbox: box, Composer: composer{}, Relays: []mailer.Relay{relayAt(relay, 1)}, Now: c.Now, Poll: time.Millisecond, Log: slog.New(slog.NewTextHandler(&text, nil))}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- m.Run(ctx) }()
@@ -382,7 +414,7 @@ func TestStoppingAndGoingOnReachesEveryoneOnce(t *testing.T) {
 	defer relay.Close()
 	box := newOutbox(300)
 	for stop := 20; ; stop += 40 {
-		m := &mailer.Mailer{Outbox: box, Composer: composer{}, Relay: relayAt(relay, 8), Now: (&clock{now: start}).Now, Log: slog.New(slog.DiscardHandler)}
+		m := &mailer.Mailer{Outbox: box, Composer: composer{}, Relays: []mailer.Relay{relayAt(relay, 8)}, Now: (&clock{now: start}).Now, Log: slog.New(slog.DiscardHandler)}
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- m.Run(ctx) }()

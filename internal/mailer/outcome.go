@@ -2,6 +2,7 @@ package mailer
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"dispatcher/internal/newsletter"
@@ -10,46 +11,108 @@ import (
 // retryDelays are the waits between tries, lane by lane; the last one repeats. A petition wants to be signed today, a
 // digest can wait for a greylisting server to make up its mind.
 var retryDelays = map[newsletter.Lane][]time.Duration{
+	newsletter.NoticeLane: {time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour},
 	newsletter.AlertLane:  {time.Minute, 3 * time.Minute, 10 * time.Minute, 20 * time.Minute, 30 * time.Minute, time.Hour},
 	newsletter.DigestLane: {5 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour, 2 * time.Hour, 4 * time.Hour, 8 * time.Hour},
 }
 
-// outcome says what one try meant for a delivery. The error is nil, a *newsletter.ReplyError about this message, or a
-// *cutError. Patience is time, never a number of tries: only the delivery's Expires ends it. Jitter is in [0, 1).
-func outcome(d newsletter.Delivery, err error, at time.Time, jitter float64) newsletter.Outcome {
-	o := newsletter.Outcome{DeliveryKey: d.DeliveryKey, At: at, Attempts: d.Attempts + 1}
+// try is one try at a delivery: the error is nil, a *newsletter.ReplyError, a *cutError or an *unableError.
+type try struct {
+	newsletter.Delivery
+	err    error
+	at     time.Time
+	jitter float64           // in [0, 1)
+	hold   []newsletter.Lane // where a copy that the relay may have is not sent again
+}
+
+// outcome says what a try meant for its delivery. Patience is time, never a number of tries: only the delivery's Expires ends it.
+func outcome(t try) newsletter.Outcome {
+	o := newsletter.Outcome{DeliveryKey: t.DeliveryKey, At: t.at, Attempts: t.Attempts + 1}
 	var reply *newsletter.ReplyError
-	var cut *cutError
+	var unable *unableError
+	v := judge(t.err)
 	switch {
-	case err == nil:
+	case t.err == nil:
 		o.State, o.Code = newsletter.Sent, 250
 		return o
-	case errors.As(err, &reply):
-		o.Code, o.Enhanced, o.Words = reply.Code, reply.Enhanced, reply.Text
-		if reply.Permanent() && reply.Stage != newsletter.StageMail { // refused as senders, we wait until that is mended
-			o.State, o.Owner = newsletter.Failed, owner(reply)
+	case errors.As(t.err, &unable):
+		o.State, o.Owner, o.Words = newsletter.Failed, newsletter.OwnerUnknown, unable.why
+		return o
+	case errors.As(t.err, &reply):
+		o.Code, o.Enhanced, o.Words, o.Owner = reply.Code, reply.Enhanced, reply.Text, reply.Owner()
+	case afterEnd(t.err): // the relay may have it (RFC 1047)
+		o.Words = "the line was cut after the end of the message: " + cutWords(t.err)
+		if slices.Contains(t.hold, t.Lane) {
+			o.State = newsletter.Unknown
 			return o
 		}
-	case errors.As(err, &cut) && cut.afterEnd:
-		// The relay may have it. A second copy with the same Message-ID is better than none.
-		o.Words = "the line was cut after the end of the message"
 	default:
-		o.Words = newsletter.OneLine(newsletter.Redact(err.Error()), 300)
+		o.Words = cutWords(t.err)
 	}
-	delays := retryDelays[d.Lane]
-	delay := delays[min(d.Attempts, len(delays)-1)]
-	o.State, o.Due = newsletter.Pending, at.Add(delay+time.Duration(jitter*float64(delay)/10))
-	if !o.Due.Before(d.Expires) {
+	switch {
+	case v.about == aboutSender || v.about == aboutDay: // not the copy's fault: it waits for the relay
+		o.State, o.Due, o.Attempts = newsletter.Pending, t.at, t.Attempts
+		return o
+	case reply != nil && reply.Permanent():
+		o.State = newsletter.Failed
+		return o
+	}
+	delays := retryDelays[t.Lane]
+	delay := delays[min(t.Attempts, len(delays)-1)]
+	o.State, o.Due = newsletter.Pending, t.at.Add(delay+time.Duration(t.jitter*float64(delay)/10))
+	if !o.Due.Before(t.Expires) {
 		o.State = newsletter.Failed
 		o.Words = "patience ran out: " + o.Words
 	}
 	return o
 }
 
-// owner says whose a permanent refusal of a recipient or message is. Only what is surely the reader's costs her address its good name.
-func owner(reply *newsletter.ReplyError) newsletter.Owner {
-	if newsletter.SaysGone(reply.Code, reply.Enhanced, reply.Text) {
-		return newsletter.RecipientGone
+func cutWords(err error) string { return newsletter.OneLine(newsletter.Redact(err.Error()), 300) }
+
+func afterEnd(err error) bool {
+	var cut *cutError
+	return errors.As(err, &cut) && cut.afterEnd
+}
+
+// verdict is what a try says about others than its reader.
+type verdict struct {
+	about     subject
+	throttled bool // the class of the recipient asks us to slow down
+}
+
+// subject is what a try tells us something about.
+type subject int
+
+const (
+	aboutNobody subject = iota // the relay took it
+	aboutReader                // a reply for this message alone
+	aboutUs                    // refused for our sake: who we are, what we send, how much
+	aboutSender                // refused before there was a recipient
+	aboutRelay                 // the relay or the line is not well
+	aboutDay                   // the allowance of the relay's day is used up
+)
+
+// judge says what a try is about (promise 3).
+func judge(err error) verdict {
+	var reply *newsletter.ReplyError
+	var unable *unableError
+	switch {
+	case err == nil:
+		return verdict{about: aboutNobody}
+	case errors.As(err, &unable):
+		return verdict{about: aboutReader}
+	case !errors.As(err, &reply) || reply.Code == 421:
+		return verdict{about: aboutRelay}
+	case reply.DailyQuota():
+		return verdict{about: aboutDay}
+	case reply.Stage == newsletter.StageMail && reply.Code == 552: // its size, not its sender
+		return verdict{about: aboutReader}
+	case reply.Stage == newsletter.StageMail && reply.Permanent():
+		return verdict{about: aboutSender}
+	case reply.Stage == newsletter.StageMail:
+		return verdict{about: aboutRelay}
+	case reply.Owner().Ours() && (reply.Permanent() || reply.Owner() == newsletter.OurQuota):
+		return verdict{about: aboutUs, throttled: reply.Throttled()}
 	}
-	return newsletter.OwnerUnknown
+	return verdict{about: aboutReader, throttled: reply.Throttled()}
 }

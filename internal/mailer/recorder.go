@@ -2,78 +2,75 @@ package mailer
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"dispatcher/internal/newsletter"
 )
 
 // recorder writes outcomes down in groups: whatever has come while the last group was being written makes the next.
-// A sync costs the same for one outcome as for all. Each connection has at most one outcome here, so a group is never
+// A sync costs the same for one outcome as for all. Each connection has at most one outcome here, so a group is hardly ever
 // larger than their number.
 type recorder struct {
 	outbox Outbox
 	log    *slog.Logger
+	busy   *atomic.Int32 // workers that have something to send: a group waits for half of those
 
 	mu      sync.Mutex
-	working int // workers that have something to send
 	waiting []entry
 	timer   *time.Timer   // bounds how long the first of a group waits
 	come    chan struct{} // has a token when a group may be written, or when it is closed
 	closed  bool
+	lost    atomic.Bool // it has given up: what was handed in is not on disk
 }
 
 // gather is how long an outcome waits for others at most, so that they share a sync. It is about what a sync takes on a good
 // disk, and nothing beside the way to a relay that is not on this machine.
 const gather = time.Millisecond
 
+// lastTries is how long outcomes are tried to be written after the mailer was told to stop.
+const lastTries = 3 * time.Second
+
 // entry is an outcome and what its worker waits for.
 type entry struct {
 	outcome newsletter.Outcome
-	done    chan struct{}
+	*ticket
 }
 
-func newRecorder(outbox Outbox, log *slog.Logger) *recorder {
-	r := &recorder{outbox: outbox, log: log, come: make(chan struct{}, 1)}
+// ticket is for one outcome. Its channel is closed when the outcome is on disk, or the recorder has given up.
+type ticket struct {
+	done chan struct{}
+}
+
+func newRecorder(outbox Outbox, log *slog.Logger, busy *atomic.Int32) *recorder {
+	r := &recorder{outbox: outbox, log: log, busy: busy, come: make(chan struct{}, 1)}
 	r.timer = time.AfterFunc(gather, r.wake)
 	return r
 }
 
-// busy and idle count the workers that have something to send: a group waits for half of those.
-func (r *recorder) busy() { r.count(1) }
+// enough reports whether n outcomes make a group.
+func (r *recorder) enough(n int) bool { return 2*n >= int(r.busy.Load()) }
 
-func (r *recorder) idle() { r.count(-1) }
-
-func (r *recorder) count(n int) {
+// submit returns at once. The outcome takes as long as it takes: a full disk stops the sending until there is room.
+func (r *recorder) submit(o newsletter.Outcome) *ticket {
+	t := &ticket{done: make(chan struct{})}
 	r.mu.Lock()
-	r.working += n
-	r.mu.Unlock()
-}
-
-// submit returns at once with a channel that is closed when the outcome is on disk. That takes as long as it takes: a full
-// disk stops the sending until there is room.
-func (r *recorder) submit(o newsletter.Outcome) chan struct{} {
-	done := make(chan struct{})
-	r.mu.Lock()
-	r.waiting = append(r.waiting, entry{o, done})
-	n, enough := len(r.waiting), 2*len(r.waiting) >= r.working
+	r.waiting = append(r.waiting, entry{o, t})
+	n := len(r.waiting)
 	r.mu.Unlock()
 	switch {
-	case enough:
+	case r.enough(n):
 		r.wake()
 	case n == 1:
 		r.timer.Reset(gather)
 	}
-	return done
+	return t
 }
 
-func (r *recorder) wake() {
-	select {
-	case r.come <- struct{}{}:
-	default:
-	}
-}
+func (r *recorder) wake() { token(r.come) }
 
 // close ends run once nothing is waiting. Nobody may submit any more.
 func (r *recorder) close() {
@@ -83,16 +80,18 @@ func (r *recorder) close() {
 	r.wake()
 }
 
-func (r *recorder) run() {
+// run writes until it is closed. It returns an error when outcomes could not be written before the end.
+func (r *recorder) run(ctx context.Context) error {
 	var group []entry
 	var outcomes []newsletter.Outcome
+	var failed error
 	for range r.come {
 		r.mu.Lock()
 		group, r.waiting = r.waiting, group[:0]
 		over := r.closed && len(group) == 0
 		r.mu.Unlock()
 		if over {
-			return
+			return failed
 		}
 		if len(group) == 0 {
 			continue
@@ -101,33 +100,50 @@ func (r *recorder) run() {
 		for _, e := range group {
 			outcomes = append(outcomes, e.outcome)
 		}
-		r.write(outcomes)
+		if err := r.write(ctx, outcomes); err != nil {
+			failed = fmt.Errorf("%d outcomes could not be recorded before the end, those readers may get a second copy: %w", len(group), err)
+		}
 		for _, e := range group {
 			close(e.done)
 		}
 		r.mu.Lock()
-		again := r.closed || len(r.waiting) > 0 && 2*len(r.waiting) >= r.working
+		again := r.closed || len(r.waiting) > 0 && r.enough(len(r.waiting))
 		r.mu.Unlock()
 		if again {
 			r.wake()
 		}
 	}
+	return failed
 }
 
-// write keeps trying until the group is on disk.
-func (r *recorder) write(outcomes []newsletter.Outcome) {
+// write keeps trying until the group is on disk, or the mailer has been told to stop for a while.
+func (r *recorder) write(ctx context.Context, outcomes []newsletter.Outcome) error {
+	stop := ctx.Done()
+	var over <-chan time.Time
 	for wait, failing := 100*time.Millisecond, false; ; wait = min(2*wait, 10*time.Second) {
-		err := r.outbox.RecordOutcomes(context.Background(), outcomes)
+		err := r.outbox.RecordOutcomes(context.WithoutCancel(ctx), outcomes)
 		if err == nil {
 			if failing {
 				r.log.Info("outcomes are recorded again")
 			}
-			return
+			return nil
 		}
 		if !failing {
 			r.log.Error("recording outcomes failed: sending waits until it succeeds; is the disk full or read-only?", "error", err)
 			failing = true
 		}
-		time.Sleep(wait)
+		again := time.After(wait)
+		for waiting := true; waiting; {
+			select {
+			case <-again:
+				waiting = false
+			case <-stop:
+				stop, over, wait = nil, time.After(lastTries), 0
+				waiting = false
+			case <-over:
+				r.lost.Store(true)
+				return err
+			}
+		}
 	}
 }

@@ -38,6 +38,12 @@ type Relay struct {
 	Messages    int      // after so many a connection is replaced; 0: never
 	Hello       string   // name for EHLO; empty: this machine's
 	Timeouts    Timeouts // zero fields are RFC 5321's
+
+	Rate       float64        // messages per second at most; 0: no limit
+	PerHour    int            // messages in any 60 minutes at most; 0: no limit
+	PerDay     int            // messages on one day at most; 0: no limit
+	Zone       *time.Location // at whose midnight the relay's day ends; nil: UTC
+	ClassRates []ClassRate
 }
 
 // Timeouts bound the waits of the dialogue (RFC 5321 section 4.5.3.2).
@@ -71,6 +77,7 @@ func (e *cutError) Unwrap() error { return e.err }
 // dial opens a session. go-mail opens, secures and authenticates; when that fails we close the line, which it does not.
 func dial(ctx context.Context, r Relay) (*session, error) {
 	timeouts := r.Timeouts.orDefaults()
+	running := ctx
 	ctx, cancel := context.WithTimeout(ctx, timeouts.Connect)
 	defer cancel()
 	l := line{relay: r, stop: func() bool { return true }}
@@ -88,7 +95,7 @@ func dial(ctx context.Context, r Relay) (*session, error) {
 		}
 		return nil, connectError(err)
 	}
-	return newSession(client, timeouts), nil
+	return newSession(running, l.conn, client, timeouts), nil
 }
 
 // line is a connection that is being opened.

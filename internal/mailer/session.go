@@ -2,9 +2,12 @@ package mailer
 
 import (
 	"bufio"
+	"context"
 	"fmt"
+	"net"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/wneessen/go-mail/smtp"
@@ -23,19 +26,71 @@ type session struct {
 	timeouts  Timeouts
 	pipelined bool
 	eightBit  bool
+	utf8      bool
 	maxSize   int  // octets (RFC 1870); 0: not told
 	dirty     bool // a transaction is open that must be reset before the next
 	carried   int  // messages that went over it
+	forget    func() bool
+
+	mu    sync.Mutex
+	conn  net.Conn
+	until time.Time // the line's deadline
+	end   time.Time // no deadline is later; zero: not told to hurry
 }
 
-func newSession(client *smtp.Client, timeouts Timeouts) *session {
-	s := &session{client: client, in: client.Text.R, out: client.Text.W, timeouts: timeouts}
+// newSession takes over a line. When the context is cancelled, what is on the line has a moment to finish.
+func newSession(ctx context.Context, conn net.Conn, client *smtp.Client, timeouts Timeouts) *session {
+	s := &session{client: client, conn: conn, in: client.Text.R, out: client.Text.W, timeouts: timeouts}
 	s.pipelined, _ = client.Extension("PIPELINING")
 	s.eightBit, _ = client.Extension("8BITMIME")
+	s.utf8, _ = client.Extension("SMTPUTF8")
 	if ok, size := client.Extension("SIZE"); ok {
 		s.maxSize, _ = strconv.Atoi(strings.TrimSpace(size)) // not a number: not told
 	}
+	s.forget = context.AfterFunc(ctx, s.hurry)
 	return s
+}
+
+// grace is how long what is on the line may take to finish when the mailer is told to stop.
+const grace = 4 * time.Second
+
+// hurry bounds all waits, the present one too.
+func (s *session) hurry() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.end = time.Now().Add(grace)
+	_ = s.conn.SetDeadline(s.end) // a line that is closed needs none
+}
+
+// within bounds what comes next on the line, by a time or a quarter more: moving the deadline costs more than reading it.
+func (s *session) within(d time.Duration) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	if left := s.until.Sub(now); left >= d && left <= d+d/4 {
+		return nil
+	}
+	s.until = now.Add(d + d/4)
+	if !s.end.IsZero() && s.end.Before(s.until) {
+		s.until = s.end
+	}
+	return s.conn.SetDeadline(s.until)
+}
+
+// unableError says that a message can never go over this line, whoever tries.
+type unableError struct{ why string }
+
+func (e *unableError) Error() string { return e.why }
+
+// carries says whether the relay has offered what a message needs.
+func (s *session) carries(m *newsletter.Message) error {
+	switch {
+	case m.To.International() && !s.utf8:
+		return &unableError{"the relay does not offer SMTPUTF8, which an address with such letters needs (RFC 6531)"}
+	case s.maxSize > 0 && len(m.Data) > s.maxSize:
+		return &unableError{fmt.Sprintf("the message has %d octets and the relay takes no more than %d (RFC 1870)", len(m.Data), s.maxSize)}
+	}
+	return nil
 }
 
 // appendEnvelope adds MAIL, RCPT and DATA, and before them RSET where the last transaction was left open.
@@ -56,6 +111,9 @@ func (s *session) appendMail(b []byte, m *newsletter.Message) []byte {
 	if s.eightBit {
 		b = append(b, " BODY=8BITMIME"...)
 	}
+	if m.To.International() {
+		b = append(b, " SMTPUTF8"...)
+	}
 	return append(b, "\r\n"...)
 }
 
@@ -71,8 +129,10 @@ func (s *session) envelope(m *newsletter.Message) error {
 
 // accepted reads the replies to an envelope. A nil error means that the relay waits for the data.
 func (s *session) accepted() error {
-	if err := s.within(s.timeouts.Command); err != nil {
-		return &cutError{doing: "at " + string(newsletter.StageMail), err: err}
+	if s.in.Buffered() == 0 { // else the replies have come with the last one
+		if err := s.within(s.timeouts.Command); err != nil {
+			return &cutError{doing: "at " + string(newsletter.StageMail), err: err}
+		}
 	}
 	if s.dirty {
 		r, err := readReply(s.in)
@@ -159,15 +219,16 @@ func (s *session) ask(command []byte) (reply, error) {
 // message (RFC 1047).
 func (s *session) deliver(m, following *newsletter.Message) error {
 	s.carried++
-	m.Data = append(m.Data, ".\r\n"...)
-	end := len(m.Data)
+	data := append(m.Data, ".\r\n"...)
+	end := len(data)
 	if following != nil {
-		m.Data = s.appendEnvelope(m.Data, following)
+		data = s.appendEnvelope(data, following)
 	}
+	m.Data = data[:len(m.Data)] // with the room that it has now
 	if err := s.within(s.timeouts.End); err != nil {
 		return &cutError{doing: "sending a message", err: err}
 	}
-	n, err := s.out.Write(m.Data)
+	n, err := s.out.Write(data)
 	if err == nil {
 		err = s.out.Flush()
 	}
@@ -192,15 +253,15 @@ func (s *session) flush(within time.Duration) error {
 	return s.out.Flush()
 }
 
-// within bounds what comes next on the line.
-func (s *session) within(d time.Duration) error { return s.client.UpdateDeadline(d) }
-
 // quit says good-bye. What the relay answers changes nothing.
 func (s *session) quit() {
 	_ = s.within(5 * time.Second)
 	_ = s.client.Quit()
-	_ = s.client.Close()
+	s.drop()
 }
 
 // drop closes the line without a word: in the middle of a message, anything more said would be taken for its text.
-func (s *session) drop() { _ = s.client.Close() }
+func (s *session) drop() {
+	s.forget()
+	_ = s.client.Close()
+}

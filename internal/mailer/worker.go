@@ -3,23 +3,29 @@ package mailer
 import (
 	"context"
 	"errors"
-	"log/slog"
-	"sync"
 	"time"
 
 	"dispatcher/internal/newsletter"
 )
 
-// worker owns one connection to the relay.
+// worker owns one connection to one relay.
 type worker struct {
 	*Mailer
-	line     *lineState
+	pool     *pool
+	gate     *gate
 	recorder *recorder
-	work     <-chan claimed
 
-	session  *session      // nil: not connected
-	recorded chan struct{} // closed when the last outcome is on disk
-	spare    []byte        // a buffer for the next message's data
+	session  *session // nil: not connected
+	recorded *ticket  // of the last outcome; nil: it is on disk
+	spare    []byte   // a buffer for the next message's data
+
+	// What the pool and the gate know of this worker. The pool's lock guards these.
+	busy       bool      // it carries something
+	permit     time.Time // its place in the line where the relay has a rate; zero: none
+	probing    bool      // what it carries is to show whether the relay takes mail again
+	companion  bool      // it asks for what may ride behind its message
+	crowdedOut time.Time // the relay takes no more connections until then
+	crowding   time.Duration
 }
 
 // freight is a delivery with its message, on its way over the worker's connection.
@@ -39,23 +45,45 @@ const mostBroken = 3
 // run carries deliveries until it is cancelled. The message that is on the line is finished and its outcome recorded.
 func (w *worker) run(ctx context.Context) error {
 	defer w.hangUp()
-	timer := time.NewTimer(idle)
-	defer timer.Stop()
 	for {
-		timer.Reset(idle)
-		select {
-		case d := <-w.work:
-			w.recorder.busy()
-			for next := w.load(ctx, d); next != nil; {
-				next = w.carry(ctx, next)
-			}
-			w.recorder.idle()
-		case <-timer.C:
-			w.hangUp()
-		case <-ctx.Done():
+		d, ok := w.take(ctx)
+		if !ok {
 			return nil
 		}
+		for f := w.load(ctx, d); f != nil; {
+			f = w.carry(ctx, f)
+		}
 	}
+}
+
+// take waits for a delivery that this worker may carry. False means that it is cancelled.
+func (w *worker) take(ctx context.Context) (claimed, bool) {
+	w.companion = false
+	var idling, waiting *time.Timer
+	for ctx.Err() == nil {
+		t := w.pool.next(w)
+		if t.ok {
+			return t.claimed, true
+		}
+		if idling == nil {
+			idling, waiting = time.NewTimer(idle), time.NewTimer(idle)
+			defer idling.Stop()
+			defer waiting.Stop()
+		}
+		waiting.Reset(t.wait)
+		soon := waiting.C
+		if t.wait == 0 {
+			soon = nil
+		}
+		select {
+		case <-t.changed:
+		case <-soon:
+		case <-idling.C:
+			w.hangUp()
+		case <-ctx.Done():
+		}
+	}
+	return claimed{}, false
 }
 
 // hangUp ends the session, once the last outcome is on disk.
@@ -64,16 +92,33 @@ func (w *worker) hangUp() {
 	if w.session != nil {
 		w.session.quit()
 		w.session = nil
+		w.gate.disconnected()
 	}
 }
 
-// load composes a delivery's message. It returns nil when there is none to carry.
+// drop closes the connection without a word.
+func (w *worker) drop() {
+	if w.session != nil {
+		w.session.drop()
+		w.session = nil
+		w.gate.disconnected()
+	}
+}
+
+// load composes a delivery's message. It returns nil when there is none to carry: the class of its recipient is to be spared for
+// now, or it cannot be composed.
 func (w *worker) load(ctx context.Context, d claimed) *freight {
+	if turn := w.gate.admit(&d); !turn.IsZero() {
+		w.gate.abandoned(w)
+		w.giveBack(d, turn, "its turn comes: this class of recipients takes mail more slowly")
+		return nil
+	}
 	m, err := w.Composer.Compose(ctx, d.Delivery, w.spare[:0])
 	if err != nil {
+		w.gate.abandoned(w)
 		if ctx.Err() == nil {
 			w.Log.Error("composing a message failed", "edition", d.Edition, "subscriber", d.Subscriber, "error", newsletter.Redact(err.Error()))
-			w.record(outcome(d.Delivery, err, w.Now(), jitter()))
+			w.record(w.outcome(d.Delivery, err))
 		}
 		return nil
 	}
@@ -91,12 +136,25 @@ func (w *worker) carry(ctx context.Context, f *freight) (next *freight) {
 	if err := w.offer(f); err != nil {
 		return w.refused(f, err, fresh)
 	}
-	w.settled() // what cannot be recorded must not be followed by another message
+	if !w.settled() || !w.stillDue(ctx, f) {
+		w.drop() // the relay waits for the message: nothing else takes it back
+		return nil
+	}
 	var following *newsletter.Message
-	if next = w.companion(ctx); next != nil {
+	if next = w.next(ctx); next != nil {
 		following, next.offered = &next.message, true
 	}
 	err := w.session.deliver(&f.message, following)
+	var cut *cutError
+	var reply *newsletter.ReplyError
+	if errors.As(err, &cut) && !cut.afterEnd || errors.As(err, &reply) && reply.Code == 421 {
+		if next != nil {
+			next.offered = false
+			w.pool.putBack(next.claimed)
+			w.gate.unused()
+		}
+		return w.refused(f, err, fresh)
+	}
 	w.unload(f, err)
 	if w.session == nil && next != nil {
 		next.offered = false
@@ -106,6 +164,9 @@ func (w *worker) carry(ctx context.Context, f *freight) (next *freight) {
 
 // offer gets the relay ready for a message's data.
 func (w *worker) offer(f *freight) error {
+	if err := w.session.carries(&f.message); err != nil {
+		return err
+	}
 	if !w.session.pipelined {
 		return w.session.offer(&f.message)
 	}
@@ -118,32 +179,37 @@ func (w *worker) offer(f *freight) error {
 	return w.session.accepted()
 }
 
-// companion is the next delivery if there is one at hand and its envelope may ride behind the message that is ending.
-func (w *worker) companion(ctx context.Context) *freight {
-	last := w.Relay.Messages > 0 && w.session.carried >= w.Relay.Messages
+// next is a delivery whose envelope may ride behind the message that is ending, if there is one at hand.
+func (w *worker) next(ctx context.Context) *freight {
+	last := w.gate.Messages > 0 && w.session.carried+1 >= w.gate.Messages
 	if !w.session.pipelined || last || ctx.Err() != nil {
 		return nil
 	}
-	select {
-	case d := <-w.work:
-		next := w.load(ctx, d)
-		if next == nil || w.overtaken(ctx, next) {
-			return nil
-		}
-		return next
-	default:
+	w.companion = true
+	t := w.pool.next(w)
+	if !t.ok {
 		return nil
 	}
+	f := w.load(ctx, t.claimed)
+	if f == nil || !w.stillDue(ctx, f) {
+		return nil
+	}
+	if w.session.carries(&f.message) != nil { // to be told when it stands alone
+		w.pool.putBack(f.claimed)
+		w.gate.unused()
+		return nil
+	}
+	return f
 }
 
 // refused ends a try that did not get as far as the end of the data. A connection that broke or was closed by the relay
 // says nothing about the reader: she is tried again at once on a fresh one, unless several have broken under her.
 func (w *worker) refused(f *freight, err error, fresh bool) *freight {
 	var reply *newsletter.ReplyError
-	verdict := errors.As(err, &reply) && reply.Code != 421
+	var unable *unableError
+	verdict := errors.As(err, &reply) && reply.Code != 421 || errors.As(err, &unable)
 	if !verdict {
-		w.session.drop()
-		w.session = nil
+		w.drop()
 		if fresh {
 			f.broken++
 		}
@@ -158,113 +224,86 @@ func (w *worker) refused(f *freight, err error, fresh bool) *freight {
 // unload records what a try meant, and leaves the connection ready for the next message, or closed.
 func (w *worker) unload(f *freight, err error) {
 	var reply *newsletter.ReplyError
-	verdict := err == nil || errors.As(err, &reply) && reply.Code != 421
-	if !verdict && w.session != nil {
-		w.session.drop()
-		w.session = nil
+	var unable *unableError
+	verdict := err == nil || errors.As(err, &reply) && reply.Code != 421 || errors.As(err, &unable)
+	if !verdict {
+		w.drop()
 	}
-	w.record(outcome(f.Delivery, err, w.Now(), jitter()))
+	o := w.outcome(f.Delivery, err)
+	if maybe := err == nil || afterEnd(err); !maybe {
+		w.gate.unused()
+	} else if w.gate.quota.limited() {
+		o.Relay = w.gate.Name
+	}
+	w.record(o)
+	for _, again := range w.gate.learn(w, f, judge(err), o) {
+		w.recorder.submit(again)
+	}
 	w.spare = f.message.Data
-	if w.session != nil && w.Relay.Messages > 0 && w.session.carried >= w.Relay.Messages {
+	if w.session != nil && w.gate.Messages > 0 && w.session.carried >= w.gate.Messages {
 		w.hangUp()
 	}
 }
 
-// record hands an outcome to the recorder. settled waits until it is on disk.
+// outcome is what a try meant for a delivery.
+func (w *worker) outcome(d newsletter.Delivery, err error) newsletter.Outcome {
+	return outcome(try{d, err, w.Now(), jitter(), w.Hold})
+}
+
+// record hands an outcome to the recorder. settled waits until it is on disk; false means that it never will be.
 func (w *worker) record(o newsletter.Outcome) {
 	w.settled()
 	w.recorded = w.recorder.submit(o)
 }
 
-func (w *worker) settled() {
+func (w *worker) settled() bool {
 	if w.recorded != nil {
-		<-w.recorded
+		<-w.recorded.done
 		w.recorded = nil
 	}
+	return !w.recorder.lost.Load()
 }
 
-// connect sees to it that there is a session. While the relay is out of reach or refuses us, the delivery waits here,
-// unblamed; what would be too late by then is given back to be judged by the next claim. False means: do not send.
+// connect sees to it that there is a session. Where the relay is out of reach or refuses us, the delivery goes back to the pool,
+// unblamed. False means: do not send.
 func (w *worker) connect(ctx context.Context, f *freight) bool {
-	wait := 100 * time.Millisecond << f.broken
-	for pause := f.broken > 0; w.session == nil; pause, wait = true, min(2*wait, time.Minute) {
-		if pause {
-			select {
-			case <-time.After(wait):
-			case <-ctx.Done():
-				return false
+	if w.session == nil {
+		s, err := dial(ctx, *w.gate.Relay)
+		if err != nil {
+			if ctx.Err() == nil {
+				w.gate.unreached(w, err)
 			}
-		}
-		s, err := dial(ctx, w.Relay)
-		if err == nil {
-			w.session = s
-			w.line.up()
-			break
-		}
-		if ctx.Err() != nil {
+			w.gate.abandoned(w)
+			w.pool.putBack(f.claimed)
+			w.spare = f.message.Data
 			return false
 		}
-		w.line.down(err)
+		w.session = s
+		w.gate.connected(w)
 	}
-	return f.offered || ctx.Err() == nil && !w.overtaken(ctx, f)
+	return f.offered || w.stillDue(ctx, f)
 }
 
-// lookAgainAfter is how old a claim may be before its delivery is looked at once more: who leaves while the relay is out of
-// reach gets nothing when it is back.
-const lookAgainAfter = time.Second
-
-// overtaken gives a delivery back that is not to be sent as it stands: its time has come while it waited here, or its reader
-// has left. The next claim picks another form of it, or withdraws it.
-func (w *worker) overtaken(ctx context.Context, f *freight) bool {
+// stillDue gives a delivery back that is not to be sent as it stands: its time has come while it waited here, its reader has left,
+// its edition was paused. The next claim picks another form of it, or withdraws it.
+func (w *worker) stillDue(ctx context.Context, f *freight) bool {
 	now := w.Now()
-	over := !now.Before(f.Expires) || !f.Until.IsZero() && !now.Before(f.Until)
-	if !over && (time.Since(f.at) > lookAgainAfter || w.line.wasDownSince(f.at)) {
-		due, err := w.Outbox.StillDue(ctx, f.Delivery)
-		if err != nil && ctx.Err() == nil {
+	due := now.Before(f.Expires) && (f.Until.IsZero() || now.Before(f.Until))
+	if due {
+		var err error
+		if due, err = w.Outbox.StillDue(ctx, f.Delivery); err != nil && ctx.Err() == nil {
 			w.Log.Error("looking at a delivery once more failed, it goes back", "edition", f.Edition, "subscriber", f.Subscriber, "error", err)
 		}
-		over = err != nil || !due
-		f.at = time.Now()
 	}
-	if over {
-		w.record(newsletter.Outcome{DeliveryKey: f.DeliveryKey, State: newsletter.Pending, At: now, Due: now, Attempts: f.Attempts, Untried: true})
+	if !due {
+		w.gate.abandoned(w)
+		w.giveBack(f.claimed, now, "")
 		w.spare = f.message.Data
 	}
-	return over
+	return due
 }
 
-// lineState tells the log once that the relay is out of reach, and once that it is back, whatever the number of workers.
-type lineState struct {
-	relay string
-	log   *slog.Logger
-
-	mu    sync.Mutex
-	since time.Time // zero: the relay is in reach
-	last  time.Time // when it last was not
-}
-
-func (l *lineState) down(err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.last = time.Now()
-	if l.since.IsZero() {
-		l.since = l.last
-		l.log.Error("relay out of reach, mail waits", "relay", l.relay, "error", newsletter.Redact(err.Error()))
-	}
-}
-
-// wasDownSince reports whether the relay was out of reach at any time after an instant.
-func (l *lineState) wasDownSince(at time.Time) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.last.After(at)
-}
-
-func (l *lineState) up() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.since.IsZero() {
-		l.log.Info("relay in reach again", "relay", l.relay, "after", time.Since(l.since).Round(time.Second))
-		l.since = time.Time{}
-	}
+// giveBack returns a delivery to the outbox as it was, to be claimed again when it is due.
+func (w *worker) giveBack(d claimed, due time.Time, why string) {
+	w.record(newsletter.Outcome{DeliveryKey: d.DeliveryKey, State: newsletter.Pending, At: w.Now(), Due: due, Attempts: d.Attempts, Untried: true, Words: why})
 }

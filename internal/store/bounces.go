@@ -12,6 +12,7 @@ import (
 // complaint does too and ends all of the reader's subscriptions. It reports whether this is the first of its kind for the
 // copy; another changes nothing. It returns newsletter.ErrNotFound when no such copy was ever sent.
 func (s *Store) RecordBounce(ctx context.Context, b newsletter.Bounce) (first bool, err error) {
+	defer s.wishesChanged()
 	err = s.transact(ctx, "recording a bounce", func(tx *sql.Tx) error {
 		if err := tx.QueryRowContext(ctx, `SELECT 1 FROM deliveries WHERE edition = $1 AND subscriber = $2 AND state IN ('sent', 'unknown')`,
 			b.Edition, b.Subscriber).Scan(new(int)); err != nil {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -159,6 +160,9 @@ func freezeAudience(ctx context.Context, tx *sql.Tx, id newsletter.EditionID, d 
 		id, state, millis(d.Made), words, d.List.ID); err != nil {
 		return err
 	}
+	if err := markFirstWave(ctx, tx, id, d); err != nil {
+		return err
+	}
 	for _, address := range d.Proofs {
 		var n int64
 		if err := tx.QueryRowContext(ctx, `INSERT INTO proof_addresses (address) VALUES ($1)
@@ -171,6 +175,18 @@ func freezeAudience(ctx context.Context, tx *sql.Tx, id newsletter.EditionID, d 
 		}
 	}
 	return nil
+}
+
+// markFirstWave says which readers get the edition first, where it has more readers than those.
+func markFirstWave(ctx context.Context, tx *sql.Tx, id newsletter.EditionID, d newsletter.Draft) error {
+	if d.Rehearsal {
+		return nil
+	}
+	first := cmp.Or(d.List.FirstWave.N, newsletter.TrialCopies)
+	_, err := tx.ExecContext(ctx, `UPDATE editions SET first_n = $1, first_wait = $2, first_end = COALESCE(
+		(SELECT subscriber FROM deliveries WHERE edition = $3 AND subscriber > 0 ORDER BY subscriber LIMIT 1 OFFSET $1), 0) WHERE id = $3`,
+		first, d.List.FirstWave.Wait.Milliseconds(), id)
+	return err
 }
 
 // Variant is one form of one variant of an edition.

@@ -4,29 +4,45 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
 
 	"dispatcher/internal/newsletter"
 )
 
-// BeginRun begins a life of the mailer and takes back what dead ones had claimed. The caller holds the mailer's lock, so
-// there is no other that lives.
-func (s *Store) BeginRun(ctx context.Context, now time.Time) (run newsletter.RunID, takenBack int, err error) {
+// BeginRun begins a life of the mailer and takes back what dead ones had claimed. In the lanes to be held, what was claimed may have
+// been on the line and is unknown. The caller holds the mailer's lock, so there is no other that lives.
+func (s *Store) BeginRun(ctx context.Context, hold []newsletter.Lane, now time.Time) (run newsletter.RunID, takenBack int, err error) {
 	err = s.transact(ctx, "beginning a run", func(tx *sql.Tx) error {
-		done, err := tx.ExecContext(ctx, `UPDATE deliveries SET state = 'pending', run = NULL WHERE state = 'claimed'`)
-		if err != nil {
+		takenBack = 0
+		for _, lane := range hold {
+			if err := countRows(&takenBack)(tx.ExecContext(ctx, `UPDATE deliveries SET state = 'unknown', run = NULL, due = $1, words = $2
+				WHERE state = 'claimed' AND edition IN (SELECT id FROM editions WHERE state <> 'done' AND lane = $3)`, millis(now), "sending was interrupted while this copy may have been on the line", lane)); err != nil {
+				return err
+			}
+		}
+		if err := countRows(&takenBack)(tx.ExecContext(ctx, `UPDATE deliveries SET state = 'pending', run = NULL
+			WHERE state = 'claimed' AND edition IN (SELECT id FROM editions WHERE state <> 'done')`)); err != nil {
 			return err
 		}
-		n, err := done.RowsAffected()
-		if err != nil {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM relay_usage WHERE minute < $1`, minute(now.Add(-usageKept))); err != nil {
 			return err
 		}
-		takenBack = int(n)
 		return tx.QueryRowContext(ctx, `INSERT INTO runs (started) VALUES ($1) RETURNING id`, millis(now)).Scan(&run)
 	})
 	return run, takenBack, err
+}
+
+// countRows adds the rows that a statement changed to n.
+func countRows(n *int) func(sql.Result, error) error {
+	return func(done sql.Result, err error) error {
+		if err != nil {
+			return err
+		}
+		changed, err := done.RowsAffected()
+		*n += int(changed)
+		return err
+	}
 }
 
 // EndRun ends a run in good order: what it had claimed and not tried is pending again.
@@ -46,7 +62,8 @@ func (s *Store) EndRun(ctx context.Context, run newsletter.RunID, now time.Time)
 //
 // Only one mailer lives, so nobody else claims between the look and the deed: what takes long is read beside the writers.
 func (s *Store) ClaimDeliveries(ctx context.Context, c newsletter.Claim) ([]newsletter.Delivery, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT id, list, expires, key, rehearsal FROM editions
+	seen := s.changes.Load() // before anything is read: what changes from here on is looked at again
+	rows, err := s.read.QueryContext(ctx, `SELECT id, list, expires, key, rehearsal, first_end FROM editions
 		WHERE state = 'sending' AND lane = $1 ORDER BY made, id`, c.Lane)
 	editions, err := collect(rows, err, scanOpenEdition)
 	if err != nil {
@@ -54,6 +71,7 @@ func (s *Store) ClaimDeliveries(ctx context.Context, c newsletter.Claim) ([]news
 	}
 	var claimed []newsletter.Delivery
 	for _, e := range editions {
+		e.seen = seen
 		for len(claimed) < c.N {
 			got, looked, err := s.claimSome(ctx, e, c, c.N-len(claimed))
 			if err != nil {
@@ -74,12 +92,14 @@ type openEdition struct {
 	list    string
 	expires time.Time
 	key     newsletter.KeyID
-	proofs  bool // a rehearsal: it has nothing but proofs
+	proofs  bool                    // a rehearsal: it has nothing but proofs
+	below   newsletter.SubscriberID // the first wave is on its way: only readers below this one; 0: all
+	seen    int64
 }
 
 func scanOpenEdition(r *sql.Rows) (e openEdition, err error) {
 	var expires int64
-	err = r.Scan(&e.id, &e.list, &expires, &e.key, &e.proofs)
+	err = r.Scan(&e.id, &e.list, &expires, &e.key, &e.proofs, &e.below)
 	e.expires = instant(expires)
 	return e, err
 }
@@ -138,6 +158,9 @@ func (s *Store) claimSome(ctx context.Context, e openEdition, c newsletter.Claim
 		claimed, taken = append(claimed, d.Delivery), append(taken, d.Subscriber)
 	}
 	err = s.transact(ctx, "claiming", func(tx *sql.Tx) error {
+		if err := s.lookAround(ctx, tx.StmtContext(ctx, s.version)); err != nil {
+			return err
+		}
 		if len(taken) > 0 {
 			if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET state = 'claimed', run = $1
 				WHERE edition = $2 AND state = 'pending' AND subscriber IN `+among(taken), c.Run, e.id); err != nil {
@@ -155,21 +178,6 @@ func (s *Store) claimSome(ctx context.Context, e openEdition, c newsletter.Claim
 	return claimed, len(candidates), err
 }
 
-// StillDue looks once more at a delivery that was claimed a while ago: whether its reader is still subscribed and her address
-// not suppressed. Proofs always are due.
-func (s *Store) StillDue(ctx context.Context, d newsletter.Delivery) (due bool, err error) {
-	if d.Subscriber.Proof() {
-		return true, nil
-	}
-	err = s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM subscriptions c JOIN subscribers r ON r.id = c.subscriber
-		WHERE c.list = $1 AND c.subscriber = $2 AND c.state = 'confirmed'
-			AND NOT EXISTS (SELECT 1 FROM suppressions x WHERE x.address_hash = r.address_hash))`, d.List, d.Subscriber).Scan(&due)
-	if err != nil {
-		return false, fmt.Errorf("looking once more at a delivery of edition %d: %w", d.Edition, err)
-	}
-	return due, nil
-}
-
 // among writes numbers as the right side of IN. One statement for many rows costs a fraction of a statement for each.
 func among(ids []newsletter.SubscriberID) string {
 	b := append(make([]byte, 0, 2+8*len(ids)), '(')
@@ -182,6 +190,15 @@ func among(ids []newsletter.SubscriberID) string {
 	return string(append(b, ')'))
 }
 
+// What is due is a range of an index. Of the first wave it is a range of the primary key, lest the many who wait be passed over each time.
+const (
+	duePending = `SELECT $1 AS list, subscriber, variant, attempts, first_due FROM deliveries
+		WHERE edition = $2 AND state = 'pending' AND due <= $3 AND (NOT $4 OR subscriber < 0) AND $5 = 0 ORDER BY due LIMIT $6`
+	dueFirst = `SELECT $1 AS list, subscriber, variant, attempts, first_due FROM deliveries
+		WHERE edition = $2 AND CASE state WHEN 'pending' THEN due <= $3 ELSE FALSE END AND (NOT $4 OR subscriber < 0) AND subscriber < $5
+		ORDER BY subscriber LIMIT $6`
+)
+
 // dueDeliveries are the next candidates of an edition: its proofs until each has been tried, then its readers.
 func (s *Store) dueDeliveries(ctx context.Context, e openEdition, c newsletter.Claim, n int) ([]candidate, error) {
 	proofsFirst := c.ProofsOnly || e.proofs
@@ -191,21 +208,23 @@ func (s *Store) dueDeliveries(ctx context.Context, e openEdition, c newsletter.C
 			return nil, err
 		}
 	}
+	due := duePending
+	if e.below > 0 {
+		due = dueFirst
+	}
 	rows, err := s.read.QueryContext(ctx, `
 		SELECT d.subscriber, d.variant, d.attempts, d.first_due,
 			COALESCE(r.address, p.address, ''), COALESCE(r.name, ''),
 			d.subscriber < 0 OR COALESCE(c.state, '') = 'confirmed',
 			d.subscriber > 0 AND EXISTS (SELECT 1 FROM suppressions x WHERE x.address_hash = r.address_hash)
-		FROM deliveries d
+		FROM (`+due+`) d
 			LEFT JOIN subscribers r ON r.id = d.subscriber
-			LEFT JOIN subscriptions c ON c.list = $1 AND c.subscriber = d.subscriber
-			LEFT JOIN proof_addresses p ON p.id = -d.subscriber
-		WHERE d.edition = $2 AND d.state = 'pending' AND d.due <= $3 AND (NOT $4 OR d.subscriber < 0)
-		ORDER BY d.due LIMIT $5`, e.list, e.id, millis(c.Now), proofsFirst, n)
+			LEFT JOIN subscriptions c ON c.list = d.list AND c.subscriber = d.subscriber
+			LEFT JOIN proof_addresses p ON p.id = -d.subscriber`, e.list, e.id, millis(c.Now), proofsFirst, e.below, n)
 	return collect(rows, err, func(r *sql.Rows) (d candidate, err error) {
 		var firstDue int64
 		err = r.Scan(&d.Subscriber, &d.Variant, &d.Attempts, &firstDue, &d.Address, &d.Name, &d.subscribed, &d.suppressed)
-		d.Edition, d.List, d.Lane, d.FirstDue, d.Expires, d.KeyID = e.id, e.list, c.Lane, instant(firstDue), e.expires, e.key
+		d.Edition, d.List, d.Lane, d.FirstDue, d.Expires, d.KeyID, d.Seen = e.id, e.list, c.Lane, instant(firstDue), e.expires, e.key, e.seen
 		return d, err
 	})
 }
@@ -235,103 +254,4 @@ func (fs forms) at(v newsletter.VariantID, now time.Time) (until time.Time, open
 		}
 	}
 	return time.Time{}, false
-}
-
-// FinishEditions marks the editions done of which nothing is pending or claimed any more, and returns them with their counts. It
-// looks before it writes, since it is asked often.
-func (s *Store) FinishEditions(ctx context.Context) ([]newsletter.Edition, error) {
-	const open = `FROM deliveries d WHERE d.edition = e.id AND d.state = `
-	rows, err := s.read.QueryContext(ctx, `SELECT `+editionColumns+` FROM editions e WHERE e.state = 'sending'
-		AND NOT EXISTS (SELECT 1 `+open+`'pending') AND NOT EXISTS (SELECT 1 `+open+`'claimed')`)
-	editions, err := collect(rows, err, func(r *sql.Rows) (newsletter.Edition, error) { return scanEdition(r) })
-	if err != nil {
-		return nil, fmt.Errorf("looking for editions that are done: %w", err)
-	}
-	for i := range editions {
-		e := &editions[i]
-		if _, err := s.write.ExecContext(ctx, `UPDATE editions SET state = 'done' WHERE id = $1 AND state = 'sending'`, e.ID); err != nil {
-			return nil, fmt.Errorf("marking edition %d done: %w", e.ID, err)
-		}
-		e.State = newsletter.Done
-		if err := s.count(ctx, e); err != nil {
-			return nil, err
-		}
-	}
-	return editions, nil
-}
-
-// RecordOutcomes writes down what attempts meant, all in one transaction: a group costs little more than one. When it has
-// returned, the outcomes are on disk. An address whose owner is gone is suppressed in the same transaction.
-func (s *Store) RecordOutcomes(ctx context.Context, outcomes []newsletter.Outcome) error {
-	sent := map[newsletter.EditionID][]newsletter.SubscriberID{}
-	var last time.Time
-	return s.transact(ctx, "recording outcomes", func(tx *sql.Tx) error {
-		clear(sent)
-		for _, o := range outcomes {
-			if o.State == newsletter.Sent {
-				sent[o.Edition], last = append(sent[o.Edition], o.Subscriber), o.At
-			} else if err := recordOutcome(ctx, tx, o); err != nil {
-				return err
-			}
-		}
-		for edition, ids := range sent {
-			if err := s.recordSent(ctx, tx, edition, ids, last); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// sentAtOnce is how many plain successes one statement records.
-const sentAtOnce = 16
-
-// sentStatement is prepared once, since outcomes are what is written most: parsing it costs more than running it.
-const sentStatement = `
-	UPDATE deliveries SET state = 'sent', attempts = attempts + 1, due = $1, code = 250, enhanced = NULL, words = NULL, owner = NULL, run = NULL
-	WHERE edition = $2 AND subscriber IN ($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`
-
-// recordSent records plain successes of one edition. A statement that is not full names its last reader again.
-func (s *Store) recordSent(ctx context.Context, tx *sql.Tx, edition newsletter.EditionID, ids []newsletter.SubscriberID, at time.Time) error {
-	args := make([]any, 2+sentAtOnce)
-	args[0], args[1] = millis(at), int64(edition)
-	statement := tx.StmtContext(ctx, s.sent)
-	for group := range slices.Chunk(ids, sentAtOnce) {
-		for i := range sentAtOnce {
-			args[2+i] = int64(group[min(i, len(group)-1)])
-		}
-		if _, err := statement.ExecContext(ctx, args...); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// recordOutcome writes down one outcome that is not a plain success, with the relay's words.
-func recordOutcome(ctx context.Context, tx *sql.Tx, o newsletter.Outcome) error {
-	due := o.At
-	if o.State == newsletter.Pending {
-		due = o.Due
-	}
-	if _, err := tx.ExecContext(ctx, `
-		UPDATE deliveries SET state = $1, attempts = $2, due = $3, code = $4, enhanced = $5, words = $6, owner = $7, run = NULL
-		WHERE edition = $8 AND subscriber = $9 AND state <> 'sent'`,
-		o.State, o.Attempts, millis(due), o.Code, o.Enhanced, o.Words, o.Owner, o.Edition, o.Subscriber); err != nil {
-		return err
-	}
-	if o.Untried {
-		return nil
-	}
-	if _, err := tx.ExecContext(ctx, `
-		INSERT INTO attempts (edition, subscriber, number, at, state, code, enhanced, words)
-		SELECT $1, $2, COALESCE(MAX(number), 0) + 1, $3, $4, $5, $6, $7 FROM attempts WHERE edition = $1 AND subscriber = $2`,
-		o.Edition, o.Subscriber, millis(o.At), o.State, o.Code, o.Enhanced, o.Words); err != nil {
-		return err
-	}
-	if o.Owner != newsletter.RecipientGone {
-		return nil
-	}
-	return suppress(ctx, tx, o.Subscriber, suppression{
-		"recipient gone", fmt.Sprintf("edition %d: %d %s %s", o.Edition, o.Code, o.Enhanced, o.Words), millis(o.At),
-	})
 }

@@ -248,7 +248,7 @@ func TestANewRunTakesBackWhatADeadOneHadClaimed(t *testing.T) {
 	if got := claim(t, s, start, 10); len(got) != 2 {
 		t.Errorf("%d are claimed twice or not at all", len(got))
 	}
-	_, back, err := s.BeginRun(t.Context(), start)
+	_, back, err := s.BeginRun(t.Context(), nil, start)
 	if err != nil || back != 4 {
 		t.Fatalf("taken back %d, %v, want 4", back, err)
 	}

@@ -10,11 +10,11 @@ import (
 	"dispatcher/internal/newsletter"
 )
 
-const editionColumns = `e.id, e.list, e.kind, e.slot, e.made, e.expires, e.state, e.subject, e.rehearsal`
+const editionColumns = `e.id, e.list, e.kind, e.slot, e.made, e.expires, e.state, e.subject, e.rehearsal, e.reason`
 
 func scanEdition(row interface{ Scan(...any) error }) (e newsletter.Edition, err error) {
 	var slot, made, expires int64
-	err = row.Scan(&e.ID, &e.List, &e.Kind, &slot, &made, &expires, &e.State, &e.Subject, &e.Rehearsal)
+	err = row.Scan(&e.ID, &e.List, &e.Kind, &slot, &made, &expires, &e.State, &e.Subject, &e.Rehearsal, &e.Reason)
 	e.Slot, e.Made, e.Expires = instant(slot), instant(made), instant(expires)
 	return e, err
 }
@@ -81,17 +81,18 @@ type Reason struct {
 	Code     int
 	Enhanced string
 	Words    string
+	Owner    newsletter.Owner
 	Count    int
 }
 
 // Reasons are the commonest reasons why copies of an edition are not sent, the commonest first.
 func (s *Store) Reasons(ctx context.Context, id newsletter.EditionID, limit int) ([]Reason, error) {
 	rows, err := s.read.QueryContext(ctx, `
-		SELECT state, COALESCE(code, 0), COALESCE(enhanced, ''), COALESCE(words, ''), COUNT(*) FROM deliveries
+		SELECT state, COALESCE(code, 0), COALESCE(enhanced, ''), COALESCE(words, ''), COALESCE(owner, ''), COUNT(*) FROM deliveries
 		WHERE edition = $1 AND subscriber > 0 AND state <> 'sent' AND COALESCE(words, '') <> ''
-		GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC LIMIT $2`, id, limit)
+		GROUP BY 1, 2, 3, 4, 5 ORDER BY 6 DESC LIMIT $2`, id, limit)
 	reasons, err := collect(rows, err, func(r *sql.Rows) (x Reason, err error) {
-		return x, r.Scan(&x.State, &x.Code, &x.Enhanced, &x.Words, &x.Count)
+		return x, r.Scan(&x.State, &x.Code, &x.Enhanced, &x.Words, &x.Owner, &x.Count)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("listing reasons: %w", err)
@@ -121,7 +122,7 @@ func (s *Store) Copies(ctx context.Context, id newsletter.SubscriberID, limit in
 	copies, err := collect(rows, err, func(r *sql.Rows) (c Copy, err error) {
 		var slot, made, expires, at int64
 		e := &c.Edition
-		err = r.Scan(&e.ID, &e.List, &e.Kind, &slot, &made, &expires, &e.State, &e.Subject, &e.Rehearsal,
+		err = r.Scan(&e.ID, &e.List, &e.Kind, &slot, &made, &expires, &e.State, &e.Subject, &e.Rehearsal, &e.Reason,
 			&c.State, &c.Attempts, &at, &c.Code, &c.Enhanced, &c.Words)
 		e.Slot, e.Made, e.Expires, c.At = instant(slot), instant(made), instant(expires), instant(at)
 		return c, err

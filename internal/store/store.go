@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	_ "github.com/mattn/go-sqlite3" // the driver "sqlite3"
@@ -25,9 +26,15 @@ type Store struct {
 	path  string
 	write *sql.DB // one connection: writers queue here in order, not in SQLite's unfair busy loop
 	read  *sql.DB
-	sent  *sql.Stmt // sentStatement
 	keys  newsletter.Keys
 	key   newsletter.Key // the newest: what is made now is made with it
+
+	sent    *sql.Stmt // sentStatement, on the writers' connection
+	version *sql.Stmt // tells when another process has written, there too
+
+	changes     atomic.Int64 // counts what may take a delivery's reason away; see StillDue
+	seenVersion atomic.Int64
+	looked      atomic.Int64 // when version was asked, Unix nanoseconds
 }
 
 // FileName is the name of the database in the data folder.
@@ -57,6 +64,9 @@ func Open(ctx context.Context, dir string, now time.Time) (_ *Store, err error) 
 	}
 	if s.sent, err = s.write.PrepareContext(ctx, sentStatement); err != nil {
 		return nil, fmt.Errorf("preparing to record outcomes: %w", err)
+	}
+	if s.version, err = s.write.PrepareContext(ctx, "PRAGMA data_version"); err != nil {
+		return nil, fmt.Errorf("preparing to look for changes: %w", err)
 	}
 	if s.read, err = sql.Open("sqlite3", s.dsn("mode=ro&_query_only=1&_busy_timeout=15000")); err != nil {
 		return nil, fmt.Errorf("opening %s to read: %w", s.path, err)
@@ -102,8 +112,10 @@ func (s *Store) checkPragmas(ctx context.Context) error {
 // Close closes the database.
 func (s *Store) Close() error {
 	var errs []error
-	if s.sent != nil {
-		errs = append(errs, s.sent.Close())
+	for _, statement := range []*sql.Stmt{s.sent, s.version} {
+		if statement != nil {
+			errs = append(errs, statement.Close())
+		}
 	}
 	for _, db := range []*sql.DB{s.read, s.write} {
 		if db != nil {
@@ -112,6 +124,15 @@ func (s *Store) Close() error {
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("closing the database: %w", err)
+	}
+	return nil
+}
+
+// Relax makes commits wait for the disk no more: a power cut may then take the last ones back, so that some readers get a second
+// copy; the end of the process loses nothing. It holds until Close.
+func (s *Store) Relax(ctx context.Context) error {
+	if _, err := s.write.ExecContext(ctx, "PRAGMA synchronous = NORMAL"); err != nil {
+		return fmt.Errorf("relaxing durability: %w", err)
 	}
 	return nil
 }

@@ -192,6 +192,7 @@ const endedByLink = "unsubscribe link"
 
 // Unsubscribe ends the subscription that a link stands for. Doing it again changes nothing.
 func (s *Store) Unsubscribe(ctx context.Context, l newsletter.Link, at time.Time) error {
+	defer s.wishesChanged()
 	return s.transact(ctx, "ending a subscription", func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `UPDATE subscriptions SET state = 'ended', ended_by = $1, before_end = state, changed = $2
 			WHERE list = $3 AND subscriber = $4 AND state <> 'ended'`, endedByLink, millis(at), l.List, l.Subscriber); err != nil {

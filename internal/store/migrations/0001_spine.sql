@@ -120,6 +120,12 @@ CREATE TABLE editions (
 	subject   TEXT    NOT NULL,
 	rehearsal INTEGER NOT NULL,
 	key       INTEGER NOT NULL REFERENCES keys (id),
+	reason    TEXT    NOT NULL DEFAULT '', -- why it is paused or cancelled
+	-- The first wave: until it is judged, only subscribers below first_end get the edition.
+	first_n    INTEGER NOT NULL DEFAULT 0,
+	first_end  INTEGER NOT NULL DEFAULT 0, -- 0: judged, or too few readers to judge
+	first_wait INTEGER NOT NULL DEFAULT 0, -- milliseconds that the rest waits for reports
+	first_over INTEGER NOT NULL DEFAULT 0, -- when it has waited long enough; 0: not all of the first have been tried
 	UNIQUE (list, slot)
 ) STRICT;
 CREATE INDEX editions_by_state ON editions (state, lane);
@@ -181,6 +187,14 @@ CREATE TABLE deliveries (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX deliveries_pending ON deliveries (edition, due) WHERE state = 'pending';
 CREATE INDEX deliveries_by_subscriber ON deliveries (subscriber);
+
+-- How many messages went through a relay, minute by minute: its quotas survive a restart.
+CREATE TABLE relay_usage (
+	relay    TEXT    NOT NULL,
+	minute   INTEGER NOT NULL, -- Unix minutes
+	messages INTEGER NOT NULL,
+	PRIMARY KEY (relay, minute)
+) STRICT, WITHOUT ROWID;
 
 -- Tries that did not end in a plain 250, in the relay's words.
 CREATE TABLE attempts (
