@@ -58,9 +58,9 @@ compiler:
 	fi
 
 .PHONY: bench
-bench: build ## measure sending beside Postfix's smtp-source (BENCH='-connections 64')
+bench: build ## measure sending beside Postfix's smtp-source (BENCH='-suite speed')
 	go build -trimpath -o bin/bench ./cmd/bench
-	go test -run '^$$' -bench . ./internal/render ./internal/store
+	go test -run '^$$' -bench . ./internal/render ./internal/store ./internal/mailer
 	bin/bench $(BENCH)
 
 .PHONY: clean

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -31,7 +32,11 @@ func outboxOf(b *testing.B, n int) *store.Store {
 		List: newsletter.List{ID: "weekly", Kind: newsletter.Digest}, Slot: newsletter.Slot{List: "weekly", Due: start}, Made: start, Expires: start.Add(72 * time.Hour),
 		Variants: []newsletter.Variant{{ID: 1, Message: []byte("message")}}, Audience: []newsletter.Audience{{Variant: 1}},
 	}
-	if _, err := s.Freeze(b.Context(), d); err != nil {
+	id, err := s.Freeze(b.Context(), d)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := errors.Join(s.PauseEdition(b.Context(), id, ""), s.ResumeEdition(b.Context(), id)); err != nil { // past the first wave
 		b.Fatal(err)
 	}
 	return s
