@@ -81,7 +81,7 @@ func (m *Mailer) Run(ctx context.Context) error {
 	g.Go(func() error { return m.watch(gctx, pool) })
 	for _, gate := range pool.gates {
 		for range max(1, gate.Connections) {
-			w := &worker{Mailer: m, pool: pool, gate: gate, recorder: recorder}
+			w := &worker{Mailer: m, pool: pool, gate: gate, recorder: recorder, recorded: make(chan struct{}, 1)}
 			g.Go(func() error { return w.run(gctx) })
 		}
 	}

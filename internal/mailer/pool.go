@@ -135,7 +135,7 @@ func (p *pool) next(w *worker) turn {
 
 // rest tells a worker to wait. When it is the last, and nothing is left, the pool is drained.
 func (p *pool) rest(w *worker, wait time.Duration) turn {
-	if w.busy {
+	if w.busy && !w.companion {
 		w.busy = false
 		if p.busy.Add(-1) == 0 && p.mostUrgent() == nil {
 			token(p.drained)

@@ -34,15 +34,10 @@ const gather = time.Millisecond
 // lastTries is how long outcomes are tried to be written after the mailer was told to stop.
 const lastTries = 3 * time.Second
 
-// entry is an outcome and what its worker waits for.
+// entry is an outcome and where its worker waits for it; nil: nobody does.
 type entry struct {
 	outcome newsletter.Outcome
-	*ticket
-}
-
-// ticket is for one outcome. Its channel is closed when the outcome is on disk, or the recorder has given up.
-type ticket struct {
-	done chan struct{}
+	done    chan<- struct{}
 }
 
 func newRecorder(outbox Outbox, log *slog.Logger, busy *atomic.Int32) *recorder {
@@ -54,11 +49,11 @@ func newRecorder(outbox Outbox, log *slog.Logger, busy *atomic.Int32) *recorder 
 // enough reports whether n outcomes make a group.
 func (r *recorder) enough(n int) bool { return 2*n >= int(r.busy.Load()) }
 
-// submit returns at once. The outcome takes as long as it takes: a full disk stops the sending until there is room.
-func (r *recorder) submit(o newsletter.Outcome) *ticket {
-	t := &ticket{done: make(chan struct{})}
+// submit returns at once. When the outcome is on disk, or the recorder has given up, done gets a token; it has room for one. That
+// takes as long as it takes: a full disk stops the sending until there is room.
+func (r *recorder) submit(o newsletter.Outcome, done chan<- struct{}) {
 	r.mu.Lock()
-	r.waiting = append(r.waiting, entry{o, t})
+	r.waiting = append(r.waiting, entry{o, done})
 	n := len(r.waiting)
 	r.mu.Unlock()
 	switch {
@@ -67,7 +62,6 @@ func (r *recorder) submit(o newsletter.Outcome) *ticket {
 	case n == 1:
 		r.timer.Reset(gather)
 	}
-	return t
 }
 
 func (r *recorder) wake() { token(r.come) }
@@ -104,7 +98,7 @@ func (r *recorder) run(ctx context.Context) error {
 			failed = fmt.Errorf("%d outcomes could not be recorded before the end, those readers may get a second copy: %w", len(group), err)
 		}
 		for _, e := range group {
-			close(e.done)
+			token(e.done)
 		}
 		r.mu.Lock()
 		again := r.closed || len(r.waiting) > 0 && r.enough(len(r.waiting))

@@ -15,9 +15,10 @@ type worker struct {
 	gate     *gate
 	recorder *recorder
 
-	session  *session // nil: not connected
-	recorded *ticket  // of the last outcome; nil: it is on disk
-	spare    []byte   // a buffer for the next message's data
+	session   *session      // nil: not connected
+	recorded  chan struct{} // gets a token when the last outcome is on disk
+	recording bool          // it has not come yet
+	spare     []byte        // a buffer for the next message's data
 
 	// What the pool and the gate know of this worker. The pool's lock guards these.
 	busy       bool      // it carries something
@@ -237,7 +238,7 @@ func (w *worker) unload(f *freight, err error) {
 	}
 	w.record(o)
 	for _, again := range w.gate.learn(w, f, judge(err), o) {
-		w.recorder.submit(again)
+		w.recorder.submit(again, nil)
 	}
 	w.spare = f.message.Data
 	if w.session != nil && w.gate.Messages > 0 && w.session.carried >= w.gate.Messages {
@@ -253,13 +254,14 @@ func (w *worker) outcome(d newsletter.Delivery, err error) newsletter.Outcome {
 // record hands an outcome to the recorder. settled waits until it is on disk; false means that it never will be.
 func (w *worker) record(o newsletter.Outcome) {
 	w.settled()
-	w.recorded = w.recorder.submit(o)
+	w.recorder.submit(o, w.recorded)
+	w.recording = true
 }
 
 func (w *worker) settled() bool {
-	if w.recorded != nil {
-		<-w.recorded.done
-		w.recorded = nil
+	if w.recording {
+		<-w.recorded
+		w.recording = false
 	}
 	return !w.recorder.lost.Load()
 }

@@ -5,7 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/binary"
+	"hash"
 	"strings"
+	"sync"
 )
 
 // KeyID numbers the keys of a database, from 1.
@@ -49,27 +51,75 @@ var encoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPaddin
 
 // Token signs a link. The token is lower-case letters and digits, holds no address and does not expire:
 // leaving must work from old mail (CASL wants 60 days, readers want for ever).
-func (k Key) Token(l Link) string {
-	b := []byte{byte(l.Purpose)}
-	b = binary.AppendUvarint(b, uint64(k.ID))
-	b = binary.AppendVarint(b, int64(l.Subscriber))
-	b = append(b, l.List...)
-	return encoding.EncodeToString(append(b, k.mac(b)...))
-}
+func (k Key) Token(l Link) string { return NewSigner(k).Token(l) }
 
 // BounceToken names a delivery in the envelope sender of its message (VERP), so that nobody can forge a bounce.
-func (k Key) BounceToken(d DeliveryKey) string {
-	b := []byte{byte(PurposeBounce)}
-	b = binary.AppendUvarint(b, uint64(k.ID))
-	b = binary.AppendUvarint(b, uint64(d.Edition))
-	b = binary.AppendVarint(b, int64(d.Subscriber))
-	return encoding.EncodeToString(append(b, k.mac(b)...))
-}
+func (k Key) BounceToken(d DeliveryKey) string { return NewSigner(k).BounceToken(d) }
+
+// MessageID derives the Message-ID (RFC 5322 section 3.6.4, without the angle brackets) of a delivery: the same
+// on every try, telling nothing about the reader.
+func (k Key) MessageID(d DeliveryKey, domain string) string { return NewSigner(k).MessageID(d, domain) }
 
 func (k Key) mac(signed []byte) []byte {
-	h := hmac.New(sha256.New, k.Secret)
+	return NewSigner(k).sum(nil, signed)[:macLength]
+}
+
+// Signer makes what a key signs, many times over: setting a keyed hash up costs more than using it. It may be used by several
+// goroutines at once.
+type Signer struct {
+	id     KeyID
+	hashes sync.Pool
+}
+
+// NewSigner makes a signer.
+func NewSigner(k Key) *Signer {
+	s := &Signer{id: k.ID}
+	s.hashes.New = func() any { return hmac.New(sha256.New, k.Secret) }
+	return s
+}
+
+// sum appends the keyed hash of some bytes.
+func (s *Signer) sum(to []byte, signed []byte) []byte {
+	h := s.hashes.Get().(hash.Hash)
+	h.Reset()
 	h.Write(signed)
-	return h.Sum(nil)[:macLength]
+	to = h.Sum(to)
+	s.hashes.Put(h)
+	return to
+}
+
+// Token is Key.Token.
+func (s *Signer) Token(l Link) string {
+	b := append(make([]byte, 0, 128), byte(l.Purpose))
+	b = binary.AppendUvarint(b, uint64(s.id))
+	b = binary.AppendVarint(b, int64(l.Subscriber))
+	b = append(b, l.List...)
+	return s.sign(b)
+}
+
+// BounceToken is Key.BounceToken.
+func (s *Signer) BounceToken(d DeliveryKey) string {
+	b := append(make([]byte, 0, 128), byte(PurposeBounce))
+	b = binary.AppendUvarint(b, uint64(s.id))
+	b = binary.AppendUvarint(b, uint64(d.Edition))
+	b = binary.AppendVarint(b, int64(d.Subscriber))
+	return s.sign(b)
+}
+
+// sign makes a token of bytes and their hash.
+func (s *Signer) sign(b []byte) string {
+	n := len(b)
+	return encoding.EncodeToString(s.sum(b, b)[:n+macLength])
+}
+
+// MessageID is Key.MessageID.
+func (s *Signer) MessageID(d DeliveryKey, domain string) string {
+	b := append(make([]byte, 0, 64), useMessageID...)
+	b = binary.BigEndian.AppendUint64(b, uint64(d.Edition))
+	b = binary.BigEndian.AppendUint64(b, uint64(d.Subscriber))
+	id := make([]byte, 0, 64)
+	id = encoding.AppendEncode(id, s.sum(b, b)[len(b):len(b)+messageLen])
+	return string(append(append(id, '@'), domain...))
 }
 
 // Keys are all keys of a database, by id.
@@ -121,18 +171,6 @@ func readClaims(token string) (claims, error) {
 	}
 	c.key, c.link = KeyID(id), Link{Purpose(c.signed[0]), SubscriberID(subscriber), string(rest[n:])}
 	return c, nil
-}
-
-// MessageID derives the Message-ID (RFC 5322 section 3.6.4, without the angle brackets) of a delivery: the same
-// on every try, telling nothing about the reader.
-func (k Key) MessageID(d DeliveryKey, domain string) string {
-	h := hmac.New(sha256.New, k.Secret)
-	h.Write([]byte(useMessageID))
-	var b [16]byte
-	binary.BigEndian.PutUint64(b[:8], uint64(d.Edition))
-	binary.BigEndian.PutUint64(b[8:], uint64(d.Subscriber))
-	h.Write(b[:])
-	return encoding.EncodeToString(h.Sum(nil)[:messageLen]) + "@" + domain
 }
 
 // AddressHash is the keyed hash under which an address is compared and suppressed. It outlives the

@@ -24,6 +24,7 @@ type Composer struct {
 
 	mu       sync.Mutex
 	compiled map[form]*Message
+	signers  map[newsletter.KeyID]*newsletter.Signer
 }
 
 // form names one form of one variant.
@@ -38,20 +39,43 @@ const keptForms = 100
 
 // Compose makes the message of one delivery. Its data is appended to buffer, which may be nil.
 func (c *Composer) Compose(ctx context.Context, d newsletter.Delivery, buffer []byte) (newsletter.Message, error) {
-	m, err := c.message(ctx, form{d.Edition, d.Variant, d.Until})
+	m, signer, err := c.tools(ctx, d)
 	if err != nil {
 		return newsletter.Message{}, err
 	}
-	if _, known := c.Keys[d.KeyID]; !known {
-		return newsletter.Message{}, fmt.Errorf("edition %d was made with key %d: %w", d.Edition, d.KeyID, newsletter.ErrNotFound)
+	return newsletter.Message{From: c.sender(signer, d), To: d.Address, Data: m.AppendStuffed(buffer, c.personal(signer, d))}, nil
+}
+
+// tools are the compiled variant of a delivery, and what signs its links.
+func (c *Composer) tools(ctx context.Context, d newsletter.Delivery) (*Message, *newsletter.Signer, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	signer, err := c.signer(d)
+	if err != nil {
+		return nil, nil, err
 	}
-	return newsletter.Message{From: c.sender(d), To: d.Address, Data: m.AppendStuffed(buffer, c.Personal(d))}, nil
+	m, err := c.message(ctx, form{d.Edition, d.Variant, d.Until})
+	return m, signer, err
+}
+
+// signer finds what signs with the key that an edition was made with.
+func (c *Composer) signer(d newsletter.Delivery) (*newsletter.Signer, error) {
+	if s := c.signers[d.KeyID]; s != nil {
+		return s, nil
+	}
+	key, known := c.Keys[d.KeyID]
+	if !known {
+		return nil, fmt.Errorf("edition %d was made with key %d: %w", d.Edition, d.KeyID, newsletter.ErrNotFound)
+	}
+	if c.signers == nil {
+		c.signers = map[newsletter.KeyID]*newsletter.Signer{}
+	}
+	c.signers[d.KeyID] = newsletter.NewSigner(key)
+	return c.signers[d.KeyID], nil
 }
 
 // message compiles a variant, or finds it compiled.
 func (c *Composer) message(ctx context.Context, f form) (*Message, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	if m := c.compiled[f]; m != nil {
 		return m, nil
 	}
@@ -72,11 +96,14 @@ func (c *Composer) message(ctx context.Context, f form) (*Message, error) {
 
 // Personal is what a delivery splices in: the same on every try.
 func (c *Composer) Personal(d newsletter.Delivery) newsletter.Personal {
-	key := c.Keys[d.KeyID]
-	token := key.Token(newsletter.Link{Purpose: newsletter.PurposeUnsubscribe, Subscriber: d.Subscriber, List: d.List})
+	return c.personal(newsletter.NewSigner(c.Keys[d.KeyID]), d)
+}
+
+func (c *Composer) personal(signer *newsletter.Signer, d newsletter.Delivery) newsletter.Personal {
+	token := signer.Token(newsletter.Link{Purpose: newsletter.PurposeUnsubscribe, Subscriber: d.Subscriber, List: d.List})
 	p := newsletter.Personal{
 		Address: d.Address, Name: d.Name, Date: d.FirstDue,
-		MessageID:   key.MessageID(d.DeliveryKey, c.Publisher.From.Domain()),
+		MessageID:   signer.MessageID(d.DeliveryKey, c.Publisher.From.Domain()),
 		Unsubscribe: c.Publisher.PublicURL + "/u/" + token,
 	}
 	if c.Publisher.Unsubscribe != "" {
@@ -86,12 +113,12 @@ func (c *Composer) Personal(d newsletter.Delivery) newsletter.Personal {
 }
 
 // sender is the envelope's: where bounces are read, a variable one that tells which copy came back (VERP).
-func (c *Composer) sender(d newsletter.Delivery) newsletter.Address {
+func (c *Composer) sender(signer *newsletter.Signer, d newsletter.Delivery) newsletter.Address {
 	if c.Publisher.Bounces == "" {
 		return c.Publisher.From
 	}
 	local, domain, _ := strings.Cut(string(c.Publisher.Bounces), "@")
-	return newsletter.Address(local + "+" + c.Keys[d.KeyID].BounceToken(d.DeliveryKey) + "@" + domain)
+	return newsletter.Address(local + "+" + signer.BounceToken(d.DeliveryKey) + "@" + domain)
 }
 
 // Language is the language of a variant for readers who ask for one of these, the first that there are words for:

@@ -10,6 +10,9 @@ import (
 	"dispatcher/internal/newsletter"
 )
 
+// asBefore sets what a claimed delivery is when its run ends without a try.
+const asBefore = `state = CASE (SELECT state FROM editions WHERE id = edition) WHEN 'cancelled' THEN 'withdrawn' ELSE 'pending' END`
+
 // BeginRun begins a life of the mailer and takes back what dead ones had claimed. In the lanes to be held, what was claimed may have
 // been on the line and is unknown. The caller holds the mailer's lock, so there is no other that lives.
 func (s *Store) BeginRun(ctx context.Context, hold []newsletter.Lane, now time.Time) (run newsletter.RunID, takenBack int, err error) {
@@ -21,7 +24,7 @@ func (s *Store) BeginRun(ctx context.Context, hold []newsletter.Lane, now time.T
 				return err
 			}
 		}
-		if err := countRows(&takenBack)(tx.ExecContext(ctx, `UPDATE deliveries SET state = 'pending', run = NULL
+		if err := countRows(&takenBack)(tx.ExecContext(ctx, `UPDATE deliveries SET `+asBefore+`, run = NULL
 			WHERE state = 'claimed' AND edition IN (SELECT id FROM editions WHERE state <> 'done')`)); err != nil {
 			return err
 		}
@@ -48,7 +51,7 @@ func countRows(n *int) func(sql.Result, error) error {
 // EndRun ends a run in good order: what it had claimed and not tried is pending again.
 func (s *Store) EndRun(ctx context.Context, run newsletter.RunID, now time.Time) error {
 	return s.transact(ctx, "ending a run", func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET state = 'pending', run = NULL WHERE state = 'claimed' AND run = $1`, run); err != nil {
+		if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET `+asBefore+`, run = NULL WHERE state = 'claimed' AND run = $1`, run); err != nil {
 			return err
 		}
 		_, err := tx.ExecContext(ctx, `UPDATE runs SET ended = $1 WHERE id = $2`, millis(now), run)
@@ -62,7 +65,8 @@ func (s *Store) EndRun(ctx context.Context, run newsletter.RunID, now time.Time)
 //
 // Only one mailer lives, so nobody else claims between the look and the deed: what takes long is read beside the writers.
 func (s *Store) ClaimDeliveries(ctx context.Context, c newsletter.Claim) ([]newsletter.Delivery, error) {
-	seen := s.changes.Load() // before anything is read: what changes from here on is looked at again
+	ctx = context.WithoutCancel(ctx) // a claim is quick, and the driver starts a goroutine for each step that may be cancelled
+	seen := s.changes.Load()         // before anything is read: what changes from here on is looked at again
 	rows, err := s.read.QueryContext(ctx, `SELECT id, list, expires, key, rehearsal, first_end FROM editions
 		WHERE state = 'sending' AND lane = $1 ORDER BY made, id`, c.Lane)
 	editions, err := collect(rows, err, scanOpenEdition)

@@ -13,24 +13,29 @@ import (
 // FinishEditions marks the editions done of which nothing is pending or claimed any more, and returns them with their counts. It
 // looks before it writes, since it is asked often.
 func (s *Store) FinishEditions(ctx context.Context) ([]newsletter.Edition, error) {
-	const open = `FROM deliveries d WHERE d.edition = e.id AND d.state = `
-	rows, err := s.read.QueryContext(ctx, `SELECT `+editionColumns+` FROM editions e WHERE e.state = 'sending'
-		AND NOT EXISTS (SELECT 1 `+open+`'pending') AND NOT EXISTS (SELECT 1 `+open+`'claimed')`)
+	const over = ` NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.edition = e.id AND d.state = 'pending')
+		AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.edition = e.id AND d.state = 'claimed')`
+	rows, err := s.read.QueryContext(ctx, `SELECT `+editionColumns+` FROM editions e WHERE e.state = 'sending' AND`+over)
 	editions, err := collect(rows, err, func(r *sql.Rows) (newsletter.Edition, error) { return scanEdition(r) })
 	if err != nil {
 		return nil, fmt.Errorf("looking for editions that are done: %w", err)
 	}
-	for i := range editions {
-		e := &editions[i]
-		if _, err := s.write.ExecContext(ctx, `UPDATE editions SET state = 'done' WHERE id = $1 AND state = 'sending'`, e.ID); err != nil {
+	var done []newsletter.Edition
+	for _, e := range editions {
+		n := 0
+		if err := countRows(&n)(s.write.ExecContext(ctx, `UPDATE editions AS e SET state = 'done' WHERE id = $1 AND state = 'sending' AND`+over, e.ID)); err != nil {
 			return nil, fmt.Errorf("marking edition %d done: %w", e.ID, err)
 		}
+		if n == 0 {
+			continue // copies were taken up again meanwhile
+		}
 		e.State = newsletter.Done
-		if err := s.count(ctx, e); err != nil {
+		if err := s.count(ctx, &e); err != nil {
 			return nil, err
 		}
+		done = append(done, e)
 	}
-	return editions, nil
+	return done, nil
 }
 
 // RecordOutcomes writes down what attempts meant, all in one transaction: a group costs little more than one. When it has

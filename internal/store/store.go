@@ -37,6 +37,10 @@ type Store struct {
 	looked      atomic.Int64 // when version was asked, Unix nanoseconds
 }
 
+// connections is what all connections have in common. database/sql uses each from one goroutine at a time, so SQLite needs no lock of
+// its own around it.
+const connections = "_busy_timeout=15000&_stmt_cache_size=64&_mutex=no"
+
 // FileName is the name of the database in the data folder.
 const FileName = "dispatcher.db"
 
@@ -52,7 +56,7 @@ func Open(ctx context.Context, dir string, now time.Time) (_ *Store, err error) 
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	if s.write, err = sql.Open("sqlite3", s.dsn("_txlock=immediate&_journal_mode=WAL&_synchronous=FULL&_foreign_keys=on&_busy_timeout=15000&_cache_size=-20000")); err != nil {
+	if s.write, err = sql.Open("sqlite3", s.dsn("_txlock=immediate&_journal_mode=WAL&_synchronous=FULL&_foreign_keys=on&_cache_size=-4000&"+connections)); err != nil {
 		return nil, fmt.Errorf("opening %s: %w", s.path, err)
 	}
 	s.write.SetMaxOpenConns(1)
@@ -68,7 +72,7 @@ func Open(ctx context.Context, dir string, now time.Time) (_ *Store, err error) 
 	if s.version, err = s.write.PrepareContext(ctx, "PRAGMA data_version"); err != nil {
 		return nil, fmt.Errorf("preparing to look for changes: %w", err)
 	}
-	if s.read, err = sql.Open("sqlite3", s.dsn("mode=ro&_query_only=1&_busy_timeout=15000")); err != nil {
+	if s.read, err = sql.Open("sqlite3", s.dsn("mode=ro&_query_only=1&"+connections)); err != nil {
 		return nil, fmt.Errorf("opening %s to read: %w", s.path, err)
 	}
 	s.read.SetMaxOpenConns(4)

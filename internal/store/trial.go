@@ -58,7 +58,8 @@ func (s *Store) judgeTrial(ctx context.Context, w firstWave, now time.Time) (*ne
 	var last sql.NullInt64
 	err := s.read.QueryRowContext(ctx, `
 		SELECT COUNT(CASE WHEN d.state = 'pending' AND d.attempts = 0 THEN 1 END), COUNT(CASE WHEN d.state = 'claimed' AND d.attempts = 0 THEN 1 END),
-			MAX(CASE WHEN d.state NOT IN ('pending', 'claimed') THEN d.due END),
+			MAX(CASE WHEN d.state NOT IN ('pending', 'claimed') THEN d.due
+				ELSE (SELECT MAX(a.at) FROM attempts a WHERE a.edition = d.edition AND a.subscriber = d.subscriber) END),
 			COUNT(CASE WHEN d.owner = $1 OR EXISTS (SELECT 1 FROM bounces b WHERE b.edition = d.edition AND b.subscriber = d.subscriber AND b.kind = 'hard') THEN 1 END)
 		FROM deliveries d WHERE d.edition = $2 AND d.subscriber > 0 AND d.subscriber < $3`,
 		newsletter.RecipientGone, w.Edition, w.below).Scan(&waiting, &flying, &last, &w.Gone)
