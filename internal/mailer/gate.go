@@ -117,9 +117,6 @@ func (g *gate) connected(w *worker) {
 	defer g.pool.mu.Unlock()
 	g.sessions++
 	w.crowding = 0
-	if g.circuit.open && !g.circuit.refuses {
-		g.close()
-	}
 }
 
 // disconnected says that a worker's connection is closed.

@@ -150,8 +150,12 @@ func (s *Store) Keys() newsletter.Keys { return s.keys }
 // Key is the key with which new editions are made.
 func (s *Store) Key() newsletter.Key { return s.key }
 
-// loadKeys reads the keys and makes the first one. Two processes that start at once agree on it.
+// loadKeys reads the keys and makes the first one. Two processes that start at once agree on it. It writes only where there is none,
+// lest a command wait until another has written an edition.
 func (s *Store) loadKeys(ctx context.Context, now time.Time) error {
+	if err := s.readKeys(ctx); err != nil || len(s.keys) > 0 {
+		return err
+	}
 	secret := make([]byte, 32)
 	if _, err := rand.Read(secret); err != nil {
 		return fmt.Errorf("making a key: %w", err)
@@ -160,6 +164,10 @@ func (s *Store) loadKeys(ctx context.Context, now time.Time) error {
 		secret, millis(now)); err != nil {
 		return fmt.Errorf("keeping the first key: %w", err)
 	}
+	return s.readKeys(ctx)
+}
+
+func (s *Store) readKeys(ctx context.Context) error {
 	rows, err := s.read.QueryContext(ctx, `SELECT id, secret FROM keys ORDER BY id`)
 	keys, err := collect(rows, err, func(r *sql.Rows) (k newsletter.Key, err error) { return k, r.Scan(&k.ID, &k.Secret) })
 	if err != nil {

@@ -131,3 +131,29 @@ func TestTheMailersLockIsHeldOnce(t *testing.T) {
 		t.Errorf("after the release: %v", err)
 	}
 }
+
+// Whoever only reads waits for no writer: a listing answers while an edition for a million readers is being written.
+func TestOpeningToReadWaitsForNoWriter(t *testing.T) {
+	dir := t.TempDir()
+	open(t, dir)
+	writer, err := sql.Open("sqlite3", "file:"+filepath.Join(dir, store.FileName)+"?_txlock=immediate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer writer.Close()
+	tx, err := writer.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // less than a writer waits for another
+	defer cancel()
+	s, err := store.Open(ctx, dir, start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.Editions(ctx, "", 0); err != nil {
+		t.Error(err)
+	}
+}
