@@ -92,7 +92,7 @@ func (l *lab) latency(ctx context.Context) ([]table, error) {
 		Columns: []string{"dispatcher", "smtp-source", "ratio"},
 		Rows: []row{
 			versus("messages/s", ours, atLeast(times(reachLatency), ours.perSecond/theirs.perSecond)),
-			versus("PIPELINING not offered", medians(plain), nil),
+			versus("without PIPELINING", medians(plain), nil),
 		},
 	}}, nil
 }

@@ -88,7 +88,7 @@ func (r row) cellAt(column int) string {
 
 // printText prints tables for people at a terminal of a hundred columns.
 func printText(w io.Writer, tables []table) error {
-	const first, other = 25, 12
+	const first, other = 22, 12
 	var b strings.Builder
 	for i, t := range tables {
 		if i > 0 {

@@ -32,13 +32,13 @@ func TestTheTableFitsATerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `growth: 20 connections, durability full, one round each
-                           10,000     100,000   1,000,000      growth  reach
-  messages/s               12,346      15,000      14,990       1.21×
-  CPU per message         61.2 µs     55.0 µs     58.0 µs       0.95×  ≤ 1.15×  reached
-  peak memory, serve      31.5 MB     33.0 MB     70.0 MB       2.22×  ≤ 64 MB, 1.2×  NOT reached
-  edition made in           55 ms      240 ms      2.46 s      44.65×  ≤ 15.00 s  reached
-  peak memory, send       15.8 MB     16.5 MB     35.0 MB       2.22×  ≤ 64.0 MB  reached
-  a listing meanwhile       42 ms       70 ms      999 ms              ≤ 1.00 s  reached
+                            10,000     100,000   1,000,000      growth  reach
+  messages/s                12,346      15,000      14,990       1.21×
+  CPU per message          61.2 µs     55.0 µs     58.0 µs       0.95×  ≤ 1.15×  reached
+  peak memory, serve       31.5 MB     33.0 MB     70.0 MB       2.22×  ≤ 64 MB, 1.2×  NOT reached
+  edition made in            55 ms      240 ms      2.46 s      44.65×  ≤ 15.00 s  reached
+  peak memory, send        15.8 MB     16.5 MB     35.0 MB       2.22×  ≤ 64.0 MB  reached
+  a listing meanwhile        42 ms       70 ms      999 ms              ≤ 1.00 s  reached
 `
 	if diff := cmp.Diff(want, b.String()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

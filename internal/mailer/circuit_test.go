@@ -218,12 +218,18 @@ func TestADailyRefusalPausesTheRelayUntilItsDayEnds(t *testing.T) {
 
 // A class of recipients that asks us to slow down is given a rest. It delays nobody else, and all of it is sent in the end.
 func TestAThrottledClassDelaysNoOther(t *testing.T) {
+	for _, code := range []int{450, 421} {
+		t.Run(fmt.Sprint(code), func(t *testing.T) { throttledClass(t, code) })
+	}
+}
+
+func throttledClass(t *testing.T, code int) {
 	c := &clock{now: start}
 	var asked atomic.Int32
 	relay := smtptest.NewServer(smtptest.Config{Script: func(e smtptest.Event) smtptest.Answer {
 		if e.Stage == smtptest.EndOfData && strings.HasSuffix(e.To, "@gmail.com") && c.Now().Equal(start) {
 			asked.Add(1)
-			return smtptest.Answer{Code: 450, Enhanced: "4.7.28", Text: "Our system has detected an unusual rate of unsolicited mail"}
+			return smtptest.Answer{Code: code, Enhanced: "4.7.28", Text: "Our system has detected an unusual rate of unsolicited mail"}
 		}
 		return smtptest.Answer{}
 	}})

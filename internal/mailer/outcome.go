@@ -67,6 +67,21 @@ func outcome(t try) newsletter.Outcome {
 	return o
 }
 
+// aboutTheLine reports whether what ended a try says nothing about its message, and something about the connection: it broke, or the
+// relay closed it with 421 (RFC 5321 section 3.8). A 421 to one recipient's message that asks for less mail is about that.
+func aboutTheLine(err error) bool {
+	var reply *newsletter.ReplyError
+	var unable *unableError
+	switch {
+	case err == nil || errors.As(err, &unable):
+		return false
+	case errors.As(err, &reply):
+		early := reply.Stage == newsletter.StageConnect || reply.Stage == newsletter.StageMail
+		return reply.Code == 421 && (early || !reply.Throttled()) && !reply.DailyQuota()
+	}
+	return true
+}
+
 func cutWords(err error) string { return newsletter.OneLine(newsletter.Redact(err.Error()), 300) }
 
 func afterEnd(err error) bool {
@@ -101,7 +116,7 @@ func judge(err error) verdict {
 		return verdict{about: aboutNobody}
 	case errors.As(err, &unable):
 		return verdict{about: aboutReader}
-	case !errors.As(err, &reply) || reply.Code == 421:
+	case aboutTheLine(err) || !errors.As(err, &reply):
 		return verdict{about: aboutRelay}
 	case reply.DailyQuota():
 		return verdict{about: aboutDay}

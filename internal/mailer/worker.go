@@ -146,9 +146,7 @@ func (w *worker) carry(ctx context.Context, f *freight) (next *freight) {
 		following, next.offered = &next.message, true
 	}
 	err := w.session.deliver(&f.message, following)
-	var cut *cutError
-	var reply *newsletter.ReplyError
-	if errors.As(err, &cut) && !cut.afterEnd || errors.As(err, &reply) && reply.Code == 421 {
+	if aboutTheLine(err) && !afterEnd(err) {
 		if next != nil {
 			next.offered = false
 			w.pool.putBack(next.claimed)
@@ -206,10 +204,7 @@ func (w *worker) next(ctx context.Context) *freight {
 // refused ends a try that did not get as far as the end of the data. A connection that broke or was closed by the relay
 // says nothing about the reader: she is tried again at once on a fresh one, unless several have broken under her.
 func (w *worker) refused(f *freight, err error, fresh bool) *freight {
-	var reply *newsletter.ReplyError
-	var unable *unableError
-	verdict := errors.As(err, &reply) && reply.Code != 421 || errors.As(err, &unable)
-	if !verdict {
+	if aboutTheLine(err) {
 		w.drop()
 		if fresh {
 			f.broken++
@@ -225,9 +220,7 @@ func (w *worker) refused(f *freight, err error, fresh bool) *freight {
 // unload records what a try meant, and leaves the connection ready for the next message, or closed.
 func (w *worker) unload(f *freight, err error) {
 	var reply *newsletter.ReplyError
-	var unable *unableError
-	verdict := err == nil || errors.As(err, &reply) && reply.Code != 421 || errors.As(err, &unable)
-	if !verdict {
+	if aboutTheLine(err) || errors.As(err, &reply) && reply.Code == 421 {
 		w.drop()
 	}
 	o := w.outcome(f.Delivery, err)

@@ -22,7 +22,7 @@ type refusalRule struct {
 // pace is what a refusal asks of our speed.
 type pace int
 
-// The paces. They exclude each other: going slower does not help where the day's allowance is used up.
+// The paces. They exclude each other: it does not help to go slower where the allowance of the day is used up.
 const (
 	asBefore pace = iota
 	slower        // more comes than the recipient's host or the relay wants now
@@ -45,7 +45,8 @@ var (
 		"not our customer", "this user doesnt have a", "utilisateur inconnu", "destinataire inconnu", "adresse d au moins un destinataire invalide",
 	}
 
-	// identityCodes are those of RFC 4954 section 6 and RFC 7372 section 3, and what Google and Microsoft made of the rest.
+	// identityCodes are those of RFC 3463 section 3.2 for a bad sender, of RFC 4954 section 6 and of RFC 7372 section 3, and what
+	// Google and Microsoft made of the numbers that were left.
 	identityCodes = []string{
 		"X.1.7", "X.1.8", "X.7.8", "X.7.20", "X.7.21", "X.7.22", "X.7.23", "X.7.24", "X.7.25", "X.7.26", "X.7.27",
 		"X.7.29", "X.7.30", "X.7.32", "X.7.40", "X.7.57", "X.7.509", "X.7.515",
@@ -59,15 +60,15 @@ var (
 	}
 	reputationWords = []string{
 		"reputation", "blocked using", "block list", "blocklist", "black list", "blacklist", "spamhaus", "spamcop", "barracuda", "cloudmark", "dnsbl", "rbl",
-		"is listed at", "is listed in", "is listed on", "ts01 ", "ts02 ", "ts03 ", "tss0", "tss1", "ipts0", "s3140 ", "s3150 ", "rp 00", "banned send", "user complaints",
-		"too many spam", "this ip has been", "ip is temporarily", "client host blocked", "adresse ip source bloquee", "service refuse", "dt rbl", "hl rep",
+		"is listed at", "is listed in", "is listed on", "ts01 ", "ts02 ", "ts03 ", "tss0", "tss1", "ipts0", "s3140 ", "s3150 ", "rp 00", "user complaints",
+		"too many spam", "this ip has been", "ip is temporarily", "client host blocked", "adresse ip source bloquee", "service refuse", "hl rep",
 		"suspected spam ip", "unusual sending activity", "sending suspended", "sending paused",
 	}
 	// suspicionWords blame us, too, but only where nothing else is said.
 	suspicionWords = []string{"access denied", "your ip", "ip address", "blocked", "client host", "polic", "prohibit", "banned", "abuse"}
 
 	limitWords = []string{"limit", "quota", "exceed", "reached", "too many", "only", "max"}
-	dayWords   = []string{"daily", "per day", "a day", "per 24", "24 h", "24h", "in the last day", "today"}
+	dayWords   = []string{"daily", "per day", "a day", "24 h", "24h", "in the last day", "today"}
 	rateWords  = []string{
 		"rate limit", "ratelimit", "throttl", "message rate", "connection rate", "per hour", "per minute", "this hour",
 		"too fast", "too quickly", "too frequent", "too much mail", "too many messages", "too many mails", "too many emails", "too many e mails", "too many connections",
@@ -95,19 +96,19 @@ var refusals = []refusalRule{
 	{words: []string{"credits exceeded", "tenant has exceeded"}, owner: OurQuota},
 	{words: []string{
 		"sending rate", "sending limit", "sending quota", "send limit", "message limit", "messages limit", "message quota", "message count quota",
-		"submission quota", "unusual rate", "recipient limit exceeded", "smtp relay limit", "peak smtp", "max emails per hour",
+		"submission quota", "unusual rate", "recipient limit exceeded", "smtp relay limit",
 	}, owner: OurQuota, pace: slower},
 
 	// A host that checks the sender, and finds nobody there, does not speak of the recipient.
 	{words: []string{
 		"sender address", "sender verif", "sender domain", "sender rejected", "sender denied", "sender check", "invalid sender", "unknown sender",
 		"emetteur invalide", "bad outbound sender", "envelope sender", "envelope from", "envelope rejected", "domain of sender", "domain of the sender",
-		"verification failed for", "callout", "callback", "return path", "reverse path", "mail from domain", "mail from address", "from header", "from domain",
+		"verification failed for", "callout", "callback", "return path", "reverse path", "from header", "from domain", "from address",
 	}, owner: OurIdentity},
 
 	// Who we are. Google and others let some through of what they cannot be sure of, so going slower helps there.
-	{codes: []string{"4"}, words: identityWords, and: rateWords, owner: OurIdentity, pace: slower},
-	{codes: []string{"4"}, enhanced: identityCodes, and: rateWords, owner: OurIdentity, pace: slower},
+	{words: identityWords, and: rateWords, owner: OurIdentity, pace: slower},
+	{enhanced: identityCodes, and: rateWords, owner: OurIdentity, pace: slower},
 	{codes: []string{"4"}, words: []string{"temporary authentication", "authenticate due to"}, owner: Theirs},
 	{enhanced: identityCodes, owner: OurIdentity},
 	{words: []string{"certificate", "mta sts", "tlsa", "dnssec"}, owner: Theirs}, // of the next host, as the relay sees it
@@ -142,7 +143,7 @@ var refusals = []refusalRule{
 	{enhanced: []string{"X.6.X", "X.3.4", "X.2.3"}, owner: OurContent}, // media, too big for the system, too big for the mailbox
 	{words: []string{
 		"spam", "virus", "malware", "phish", "unsolicited", "junk", "content", "attachment", "url", "link", "suspicious", "message header", "duplicate header",
-		"rfc 5322", "rfc 2822", "rfc compliant", "message size", "maximum message size", "size limit", "databytes", "too large", "too big", "too long", "dt spm",
+		"rfc 5322", "rfc 2822", "rfc compliant", "message size", "size limit", "databytes", "too large", "too big", "too long", "dt spm",
 	}, owner: OurContent},
 	{stages: []Stage{StageMail, StageEnd}, codes: []string{"552"}, without: goneWords, owner: OurContent}, // SIZE, RFC 1870 section 6
 	{stages: toReader, codes: []string{"552"}, without: goneWords, owner: RecipientBusy},
@@ -157,7 +158,7 @@ var refusals = []refusalRule{
 	{codes: []string{"4"}, words: suspicionWords, owner: OurReputation, pace: slower},
 	{words: suspicionWords, owner: OurReputation},
 	{codes: []string{"4"}, words: []string{
-		"temporary system", "temporary local", "temporary server", "temporary lookup", "temporary failure", "temporary error", "temporarily unavailable",
+		"temporary system", "temporary server", "temporary lookup", "temporary failure", "temporary error", "temporarily unavailable",
 		"local problem", "local error", "internal error", "internal resource", "service unavailable", "service not available", "service currently unavailable",
 		"timeout", "timed out",
 	}, owner: Theirs},
@@ -187,8 +188,8 @@ func (e *ReplyError) DailyQuota() bool { return e.rule().pace == tomorrow }
 // does the end of a day's allowance.
 func (e *ReplyError) Throttled() bool { return e.rule().pace == slower }
 
-// SaysGone reports whether a permanent refusal, as a bounce quotes it, surely says that the mailbox is not there. Code is 0
-// where it quotes none, and enhanced is empty.
+// SaysGone reports whether a permanent refusal, as a bounce quotes it, surely says that the mailbox is not there. Code is 0,
+// and enhanced is empty, where the bounce quotes none.
 func SaysGone(code int, enhanced, words string) bool {
 	if code == 0 {
 		code = 500 // a report of a failure is permanent, whatever the number was
@@ -214,7 +215,7 @@ func (e *ReplyError) rule() refusalRule {
 	})]
 }
 
-// matchesCode compares an enhanced code with a pattern such as X.7.X. A pattern of X alone matches numbers only.
+// matchesCode compares an enhanced code with a pattern such as X.7.X, in which an X stands for any number.
 func matchesCode(pattern, enhanced string) bool {
 	want, have := strings.Split(pattern, "."), strings.Split(enhanced, ".")
 	return slices.EqualFunc(want, have, func(want, have string) bool {
