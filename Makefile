@@ -24,6 +24,10 @@ build: compiler ## build bin/dispatcher
 test: compiler ## run all tests
 	go test ./...
 
+.PHONY: soak
+soak: compiler ## the fault tests in their long form: a hundred kills, thousands of readers
+	SOAK=1 go test -count=1 -timeout 2h -v ./cmd/dispatcher | grep -v '^=== '
+
 .PHONY: check
 check: compiler ## formatting, vet, linters and the tests under the race detector
 	@unformatted=$$($(TOOL) gofumpt -l $(GO_FILES)); [ -z "$$unformatted" ] || { echo "not formatted, run 'make format':"; echo "$$unformatted"; exit 1; }

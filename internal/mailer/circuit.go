@@ -96,7 +96,6 @@ func (g *gate) trip(w *worker, refuses bool, why string) {
 func (g *gate) close() {
 	g.log.Info("relay takes mail again", "relay", g.Name, "after", time.Since(g.circuit.since).Round(time.Second))
 	g.circuit = circuit{}
-	g.crowded = false
 	g.pool.tell()
 }
 

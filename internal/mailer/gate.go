@@ -21,8 +21,9 @@ type gate struct {
 	quota    quota
 	classes  classes
 	circuit  circuit
-	sessions int // connections that are open
-	crowded  bool
+	dialling int  // connections that are being opened
+	sessions int  // connections that are open
+	crowded  bool // the log knows that the relay takes fewer than asked for
 }
 
 func newGate(m *Mailer, p *pool, r *Relay) *gate {
@@ -111,10 +112,18 @@ func (g *gate) unused() {
 	g.quota.giveBack()
 }
 
+// dials says that a worker is about to open a connection. Then comes connected or unreached.
+func (g *gate) dials() {
+	g.pool.mu.Lock()
+	defer g.pool.mu.Unlock()
+	g.dialling++
+}
+
 // connected says that a worker has opened a connection.
 func (g *gate) connected(w *worker) {
 	g.pool.mu.Lock()
 	defer g.pool.mu.Unlock()
+	g.dialling--
 	g.sessions++
 	w.crowding = 0
 }
@@ -126,23 +135,26 @@ func (g *gate) disconnected() {
 	g.sessions--
 }
 
-// unreached says that a worker got no connection. Where others have one, the relay takes no more at a time than those.
+// unreached says that a worker got no connection. Where others have one, or are getting one, the relay takes no more at a time than
+// those.
 func (g *gate) unreached(w *worker, err error) {
 	g.pool.mu.Lock()
 	defer g.pool.mu.Unlock()
+	g.dialling--
 	var reply *newsletter.ReplyError
-	refused := errors.As(err, &reply) && reply.Permanent()
-	if g.sessions > 0 && !refused {
-		w.crowding = min(max(2*w.crowding, time.Second), time.Minute)
-		w.crowdedOut = time.Now().Add(w.crowding)
-		if !g.crowded {
-			g.crowded = true
-			g.log.Warn("relay takes no more connections at once, going on with those it takes; give it a lower `connections`", "relay", g.Name,
-				"open", g.sessions, "wanted", g.Connections, "error", newsletter.Redact(err.Error()))
-		}
+	talks := errors.As(err, &reply)
+	refused := talks && reply.Permanent()
+	if refused || g.sessions == 0 && (g.dialling == 0 || !talks) {
+		g.trip(w, refused, err.Error())
 		return
 	}
-	g.trip(w, refused, err.Error())
+	w.crowding = min(max(2*w.crowding, time.Second), time.Minute)
+	w.crowdedOut = time.Now().Add(w.crowding)
+	if !g.crowded && g.sessions > 0 {
+		g.crowded = true
+		g.log.Warn("relay takes no more connections at once, going on with those it takes; give it a lower `connections`", "relay", g.Name,
+			"open", g.sessions, "wanted", g.Connections, "error", newsletter.Redact(err.Error()))
+	}
 }
 
 // learn takes in what a try said about the relay and the class of its recipient. It returns the outcomes to be recorded again, as

@@ -60,6 +60,9 @@ const defaultPoll = 500 * time.Millisecond
 // outcomes down, gives back what it had claimed, and returns nil.
 func (m *Mailer) Run(ctx context.Context) error {
 	run, takenBack, err := m.Outbox.BeginRun(ctx, m.Hold, m.Now())
+	if ctx.Err() != nil {
+		return nil // what has begun without an end is taken back by the next
+	}
 	if err != nil {
 		return err
 	}
@@ -67,7 +70,7 @@ func (m *Mailer) Run(ctx context.Context) error {
 		m.Log.Warn("taking up what an interrupted run had not finished", "deliveries", takenBack)
 	}
 	pool := newPool()
-	if err := m.openGates(ctx, pool); err != nil {
+	if err := m.openGates(context.WithoutCancel(ctx), pool); err != nil {
 		return err
 	}
 	recorder := newRecorder(m.Outbox, m.Log, &pool.busy)

@@ -59,6 +59,9 @@ func outcome(t try) newsletter.Outcome {
 	}
 	delays := retryDelays[t.Lane]
 	delay := delays[min(t.Attempts, len(delays)-1)]
+	if t.Attempts == 0 && afterEnd(t.err) {
+		delay = 0 // most likely it was cut in the middle: the kernel takes a message whole, and does not tell how far it went
+	}
 	o.State, o.Due = newsletter.Pending, t.at.Add(delay+time.Duration(t.jitter*float64(delay)/10))
 	if !o.Due.Before(t.Expires) {
 		o.State = newsletter.Failed

@@ -263,6 +263,7 @@ func (w *worker) settled() bool {
 // unblamed. False means: do not send.
 func (w *worker) connect(ctx context.Context, f *freight) bool {
 	if w.session == nil {
+		w.gate.dials()
 		s, err := dial(ctx, *w.gate.Relay)
 		if err != nil {
 			if ctx.Err() == nil {

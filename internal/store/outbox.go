@@ -67,7 +67,7 @@ func (s *Store) EndRun(ctx context.Context, run newsletter.RunID, now time.Time)
 func (s *Store) ClaimDeliveries(ctx context.Context, c newsletter.Claim) ([]newsletter.Delivery, error) {
 	ctx = context.WithoutCancel(ctx) // a claim is quick, and the driver starts a goroutine for each step that may be cancelled
 	seen := s.changes.Load()         // before anything is read: what changes from here on is looked at again
-	rows, err := s.read.QueryContext(ctx, `SELECT id, list, expires, key, rehearsal, first_end FROM editions
+	rows, err := s.read.QueryContext(ctx, `SELECT id, list, made, expires, key, rehearsal, first_end FROM editions
 		WHERE state = 'sending' AND lane = $1 ORDER BY made, id`, c.Lane)
 	editions, err := collect(rows, err, scanOpenEdition)
 	if err != nil {
@@ -94,6 +94,7 @@ func (s *Store) ClaimDeliveries(ctx context.Context, c newsletter.Claim) ([]news
 type openEdition struct {
 	id      newsletter.EditionID
 	list    string
+	made    time.Time
 	expires time.Time
 	key     newsletter.KeyID
 	proofs  bool                    // a rehearsal: it has nothing but proofs
@@ -102,9 +103,9 @@ type openEdition struct {
 }
 
 func scanOpenEdition(r *sql.Rows) (e openEdition, err error) {
-	var expires int64
-	err = r.Scan(&e.id, &e.list, &expires, &e.key, &e.proofs, &e.below)
-	e.expires = instant(expires)
+	var made, expires int64
+	err = r.Scan(&e.id, &e.list, &made, &expires, &e.key, &e.proofs, &e.below)
+	e.made, e.expires = instant(made), instant(expires)
 	return e, err
 }
 
@@ -212,6 +213,10 @@ func (s *Store) dueDeliveries(ctx context.Context, e openEdition, c newsletter.C
 			return nil, err
 		}
 	}
+	now := c.Now
+	if now.Before(e.made) {
+		now = e.made // the clock was set back: what was due then still is
+	}
 	due := duePending
 	if e.below > 0 {
 		due = dueFirst
@@ -224,7 +229,7 @@ func (s *Store) dueDeliveries(ctx context.Context, e openEdition, c newsletter.C
 		FROM (`+due+`) d
 			LEFT JOIN subscribers r ON r.id = d.subscriber
 			LEFT JOIN subscriptions c ON c.list = d.list AND c.subscriber = d.subscriber
-			LEFT JOIN proof_addresses p ON p.id = -d.subscriber`, e.list, e.id, millis(c.Now), proofsFirst, e.below, n)
+			LEFT JOIN proof_addresses p ON p.id = -d.subscriber`, e.list, e.id, millis(now), proofsFirst, e.below, n)
 	return collect(rows, err, func(r *sql.Rows) (d candidate, err error) {
 		var firstDue int64
 		err = r.Scan(&d.Subscriber, &d.Variant, &d.Attempts, &firstDue, &d.Address, &d.Name, &d.subscribed, &d.suppressed)
