@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -32,87 +31,6 @@ func alive(t *testing.T, admin int) {
 		defer r.Body.Close()
 		return r.StatusCode == http.StatusOK
 	})
-}
-
-// Promise 2: after kill -9 at any moment and a restart every reader is reached. A second copy can only be one that was in
-// flight at that moment, so at most one for each open connection, and it bears the same Message-ID.
-func TestKilledInMidSendServeReachesEveryone(t *testing.T) {
-	const readers, connections = 2000, 8
-	relay := newRelay(t, smtptest.Config{DiscardData: true})
-	http, admin := serving(t)
-	s := newSite(t, relay.Port, http)
-	s.ok("fetch")
-	s.ok("subscribers", "import", s.readers(readers), "--confirmed", "form")
-	serve := s.start("serve")
-	alive(t, admin)
-	s.ok("send", "weekly", "--yes")
-	kills := 0
-	for _, moment := range []int{100, 700, 1300, 1900} {
-		if err := relay.Wait(t.Context(), moment); err != nil {
-			t.Fatal(err)
-		}
-		if err := serve.Process.Signal(syscall.SIGKILL); err != nil {
-			t.Fatal(err)
-		}
-		_ = serve.Wait() // killed
-		kills++
-		serve = s.start("serve")
-	}
-	var e editionDetail
-	eventually(t, "the edition is done", func() bool {
-		s.okJSON(&e, "editions", "show", "1")
-		return e.State == "done"
-	})
-	if e.Sent != readers || e.Audience != readers {
-		t.Errorf("the ledger has %+v", e.editionView)
-	}
-	ids, copies := map[string]string{}, 0
-	for _, m := range relay.Messages() {
-		copies++
-		if id, ok := ids[m.To[0]]; ok && id != m.MessageID {
-			t.Errorf("a second copy has another Message-ID")
-		}
-		ids[m.To[0]] = m.MessageID
-	}
-	if len(ids) != readers {
-		t.Errorf("%d readers of %d are reached", len(ids), readers)
-	}
-	if twice := copies - len(ids); twice > kills*connections {
-		t.Errorf("%d second copies after %d kills with %d connections", twice, kills, connections)
-	}
-}
-
-// SIGTERM ends in good order: outcomes of what is on the line are recorded, so nobody gets a second copy.
-func TestStoppedInMidSendServeSendsNothingTwice(t *testing.T) {
-	const readers = 1000
-	relay := newRelay(t, smtptest.Config{DiscardData: true})
-	http, admin := serving(t)
-	s := newSite(t, relay.Port, http)
-	s.ok("fetch")
-	s.ok("subscribers", "import", s.readers(readers), "--confirmed", "form")
-	serve := s.start("serve")
-	alive(t, admin)
-	s.ok("send", "weekly", "--yes")
-	for _, moment := range []int{100, 500} {
-		if err := relay.Wait(t.Context(), moment); err != nil {
-			t.Fatal(err)
-		}
-		if err := serve.Process.Signal(syscall.SIGTERM); err != nil {
-			t.Fatal(err)
-		}
-		if err := serve.Wait(); err != nil {
-			t.Errorf("serve ends with %v", err)
-		}
-		serve = s.start("serve")
-	}
-	var e editionDetail
-	eventually(t, "the edition is done", func() bool {
-		s.okJSON(&e, "editions", "show", "1")
-		return e.State == "done"
-	})
-	if n := relay.Counts().Accepted; n != readers || e.Sent != readers {
-		t.Errorf("%d messages for %d readers, %d recorded as sent", n, readers, e.Sent)
-	}
 }
 
 func TestASecondServeIsRefused(t *testing.T) {

@@ -25,6 +25,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(runAsMain) != "" {
 		main()
 	}
+	if os.Getenv(runAsSink) != "" {
+		beSink()
+	}
 	os.Exit(m.Run())
 }
 
