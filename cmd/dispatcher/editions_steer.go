@@ -93,7 +93,14 @@ with the same Message-ID.`,
 			if errors.Is(err, newsletter.ErrTooLate) {
 				return "", fmt.Errorf("edition %d is too old to be sent: its patience has ended, see \"copies expire\" in `dispatcher editions show %d`", id, id)
 			}
-			return fmt.Sprintf("%s of edition %d will be tried again.", counted(n, "copy"), id), notNow(err, id, "there, or was cancelled")
+			if err != nil {
+				return "", notNow(err, id, "there, or was cancelled")
+			}
+			e, err := o.store.Edition(cmd.Context(), id)
+			if e.State == newsletter.Paused {
+				return fmt.Sprintf("%s of edition %d will be tried again when it goes on: it is paused, see `dispatcher editions resume`.", counted(n, "copy"), id), err
+			}
+			return fmt.Sprintf("%s of edition %d will be tried again.", counted(n, "copy"), id), err
 		}),
 	}
 	cmd.Flags().StringVar(&owner, "owner", "", "what failed by this `owner`: ours")

@@ -215,6 +215,9 @@ func (o *office) watch(ctx context.Context, out io.Writer, id newsletter.Edition
 			told, said = e.Counts, now
 			fmt.Fprintf(out, "%d of %d done, %d pending\n", told.Audience-told.Pending, told.Audience, told.Pending)
 		}
+		if e.State == newsletter.Paused {
+			return false, fmt.Errorf("edition %d is paused: %s; `dispatcher editions show %d` tells more, `dispatcher editions resume %d` goes on", id, e.Reason, id, id)
+		}
 		if over || while > 0 && now.Sub(begun) >= while {
 			return over, nil
 		}

@@ -11,7 +11,8 @@ import (
 )
 
 // asBefore sets what a claimed delivery is when its run ends without a try.
-const asBefore = `state = CASE (SELECT state FROM editions WHERE id = edition) WHEN 'cancelled' THEN 'withdrawn' ELSE 'pending' END`
+const asBefore = `state = CASE (SELECT state FROM editions WHERE id = edition) WHEN 'cancelled' THEN 'withdrawn' ELSE 'pending' END,
+	words = CASE (SELECT state FROM editions WHERE id = edition) WHEN 'cancelled' THEN 'the edition was cancelled' ELSE words END`
 
 // BeginRun begins a life of the mailer and takes back what dead ones had claimed. In the lanes to be held, what was claimed may have
 // been on the line and is unknown. The caller holds the mailer's lock, so there is no other that lives.
@@ -51,7 +52,8 @@ func countRows(n *int) func(sql.Result, error) error {
 // EndRun ends a run in good order: what it had claimed and not tried is pending again.
 func (s *Store) EndRun(ctx context.Context, run newsletter.RunID, now time.Time) error {
 	return s.transact(ctx, "ending a run", func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET `+asBefore+`, run = NULL WHERE state = 'claimed' AND run = $1`, run); err != nil {
+		if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET `+asBefore+`, run = NULL
+			WHERE state = 'claimed' AND run = $1 AND edition IN (SELECT id FROM editions WHERE state <> 'done')`, run); err != nil {
 			return err
 		}
 		_, err := tx.ExecContext(ctx, `UPDATE runs SET ended = $1 WHERE id = $2`, millis(now), run)

@@ -110,6 +110,9 @@ func (s *Store) recordSent(ctx context.Context, tx *sql.Tx, edition newsletter.E
 
 // recordOutcome writes down one outcome that is not a plain success, with the relay's words.
 func recordOutcome(ctx context.Context, tx *sql.Tx, o newsletter.Outcome) error {
+	if o.Untried {
+		return giveBack(ctx, tx, o)
+	}
 	due := o.At
 	if o.State == newsletter.Pending {
 		due = o.Due
@@ -120,12 +123,6 @@ func recordOutcome(ctx context.Context, tx *sql.Tx, o newsletter.Outcome) error 
 		WHERE edition = $2 AND subscriber = $9 AND state <> 'sent'`,
 		o.State, o.Edition, o.Attempts, millis(due), o.Code, o.Enhanced, o.Words, o.Owner, o.Subscriber); err != nil {
 		return err
-	}
-	if o.Revived {
-		return reopen(ctx, tx, o.Edition)
-	}
-	if o.Untried {
-		return nil
 	}
 	if _, err := tx.ExecContext(ctx, `
 		INSERT INTO attempts (edition, subscriber, number, at, state, code, enhanced, words)
@@ -139,4 +136,18 @@ func recordOutcome(ctx context.Context, tx *sql.Tx, o newsletter.Outcome) error 
 	return suppress(ctx, tx, o.Subscriber, suppression{
 		"recipient gone", fmt.Sprintf("edition %d: %d %s %s", o.Edition, o.Code, o.Enhanced, o.Words), millis(o.At),
 	})
+}
+
+// giveBack makes a copy pending as it was before; one that had failed without its fault reopens its edition. What was last said about
+// it stays: only where nothing was, the words tell why it waits.
+func giveBack(ctx context.Context, tx *sql.Tx, o newsletter.Outcome) error {
+	n := 0
+	if err := countRows(&n)(tx.ExecContext(ctx, `
+		UPDATE deliveries SET state = CASE WHEN (SELECT state FROM editions WHERE id = $1) = 'cancelled' THEN 'withdrawn' ELSE 'pending' END,
+			due = $2, words = COALESCE(words, NULLIF($3, '')), owner = CASE WHEN $4 THEN NULL ELSE owner END, run = NULL
+		WHERE edition = $1 AND subscriber = $5 AND state <> 'sent'`,
+		o.Edition, millis(o.Due), o.Words, o.Revived, o.Subscriber)); err != nil || n == 0 || !o.Revived {
+		return err
+	}
+	return reopen(ctx, tx, o.Edition)
 }

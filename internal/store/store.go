@@ -34,7 +34,8 @@ type Store struct {
 
 	changes     atomic.Int64 // counts what may take a delivery's reason away; see StillDue
 	seenVersion atomic.Int64
-	looked      atomic.Int64 // when version was asked, Unix nanoseconds
+	opened      time.Time    // the clock of looked, which nobody can set
+	looked      atomic.Int64 // when version was asked, nanoseconds after opened
 }
 
 // connections is what all connections have in common. database/sql uses each from one goroutine at a time, so SQLite needs no lock of
@@ -47,7 +48,7 @@ const FileName = "dispatcher.db"
 // Open opens the database in a folder, makes it where there is none, and brings its schema up to date. A database that
 // a newer version has written is refused.
 func Open(ctx context.Context, dir string, now time.Time) (_ *Store, err error) {
-	s := &Store{path: filepath.Join(dir, FileName)}
+	s := &Store{path: filepath.Join(dir, FileName), opened: time.Now()}
 	if err := s.prepareFolder(dir); err != nil {
 		return nil, err
 	}

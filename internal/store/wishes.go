@@ -16,7 +16,7 @@ const lookEvery = 100 * time.Millisecond
 // whether its edition is still being sent. Where nothing has been written since it was claimed, which is nearly always, that costs
 // nothing: this process counts what it changes itself, and SQLite tells what others have changed.
 func (s *Store) StillDue(ctx context.Context, d newsletter.Delivery) (bool, error) {
-	if time.Now().UnixNano()-s.looked.Load() > int64(lookEvery) {
+	if int64(time.Since(s.opened))-s.looked.Load() > int64(lookEvery) {
 		if err := s.lookAround(ctx, s.version); err != nil {
 			return false, fmt.Errorf("looking for changes: %w", err)
 		}
@@ -44,7 +44,7 @@ func (s *Store) lookAround(ctx context.Context, version *sql.Stmt) error {
 	if s.seenVersion.Swap(v) != v {
 		s.wishesChanged()
 	}
-	s.looked.Store(time.Now().UnixNano())
+	s.looked.Store(int64(time.Since(s.opened)))
 	return nil
 }
 
