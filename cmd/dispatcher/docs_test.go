@@ -61,6 +61,60 @@ func TestTheReadmesFirstDigest(t *testing.T) {
 	}
 }
 
+// The commands of the page about delivery, one after the other, on an edition that is being sent.
+func TestTheCommandsAboutDelivery(t *testing.T) {
+	s := newSite(t, newRelay(t, smtptest.Config{}).Port)
+	s.ok("fetch")
+	s.ok("subscribers", "add", "reader@example.net", "--list", "weekly", "--confirmed", "asked for it herself")
+	s.ok("send", "weekly", "--yes")
+	for _, block := range codeBlocks(t, "../../docs/delivery.md", "console") {
+		for line := range strings.Lines(block) {
+			s.ok(split(strings.TrimPrefix(strings.TrimSpace(line), "dispatcher "))...)
+		}
+	}
+	if e := s.edition(); e.State != "cancelled" || e.Withdrawn != 1 {
+		t.Errorf("after the commands the edition is %+v", e.editionView)
+	}
+}
+
+// The page about delivery quotes the log word by word: every line that it names is one of the mailer's, and it leaves none out.
+func TestTheLogIsQuotedWordByWord(t *testing.T) {
+	page, err := os.ReadFile("../../docs/delivery.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob("../../internal/mailer/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var source strings.Builder
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasSuffix(file, "_test.go") {
+			source.Write(text)
+		}
+	}
+	_, table, _ := strings.Cut(string(page), "## What the log says\n")
+	table, _, _ = strings.Cut(table, "\n## ")
+	quoted := regexp.MustCompile("(?m)^\\| `+(.+?) ?`+ \\| (?:error|warning|info) \\|").FindAllStringSubmatch(table, -1)
+	for _, m := range quoted {
+		if !strings.Contains(source.String(), `"`+m[1]+`"`) {
+			t.Errorf("nothing logs %q", m[1])
+		}
+	}
+	for _, m := range regexp.MustCompile(`[lL]og\.(?:Error|Warn|Info)\("([^"]+)"`).FindAllStringSubmatch(source.String(), -1) {
+		if !strings.Contains(table, m[1]) {
+			t.Errorf("docs/delivery.md does not tell what to do about %q", m[1])
+		}
+	}
+	if len(quoted) < 10 {
+		t.Errorf("only %d lines of the log are found", len(quoted))
+	}
+}
+
 // fixtureTime is shortly after the newest entry of the sample feed.
 var fixtureTime = time.Date(2026, 11, 20, 18, 0, 0, 0, time.UTC)
 
@@ -117,7 +171,7 @@ func TestTheDocumentsNameRealCommands(t *testing.T) {
 
 // Links in the documents lead somewhere.
 func TestTheDocumentsLinksLeadSomewhere(t *testing.T) {
-	for _, file := range []string{"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/architecture.md"} {
+	for _, file := range []string{"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/architecture.md", "docs/delivery.md", "docs/performance.md"} {
 		text, err := os.ReadFile(filepath.Join("../..", file))
 		if err != nil {
 			t.Fatal(err)

@@ -2,11 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
+	"net/smtp"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -14,8 +18,10 @@ import (
 
 // postfix is a real Postfix of the test's own, on a loopback port, that delivers into Maildirs.
 type postfix struct {
+	dir   string
 	port  int
 	mails string // the folder with a Maildir for each local part
+	own   int    // connections that dialogue has made
 }
 
 func newPostfix(t *testing.T) *postfix {
@@ -37,7 +43,7 @@ func newPostfix(t *testing.T) *postfix {
 			t.Error(err)
 		}
 	})
-	p := &postfix{port: freePort(t), mails: filepath.Join(dir, "mail")}
+	p := &postfix{dir: dir, port: freePort(t), mails: filepath.Join(dir, "mail")}
 	for _, sub := range []string{"etc", "queue", "data", "mail", "log"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
 			t.Fatal(err)
@@ -48,12 +54,13 @@ func newPostfix(t *testing.T) *postfix {
 	}
 	shell(t, "chown", "postfix", filepath.Join(dir, "data"))
 	shell(t, "chown", "-R", "nobody", p.mails)
-	p.configure(t, dir)
+	p.configure(t)
 	shell(t, "postfix", "-c", filepath.Join(dir, "etc"), "start")
 	t.Cleanup(func() {
 		shell(t, "postfix", "-c", filepath.Join(dir, "etc"), "stop")
-		if log, err := os.ReadFile(filepath.Join(dir, "log", "mail.log")); err == nil && t.Failed() {
-			t.Logf("Postfix says\n%s", log[:min(6000, len(log))])
+		if t.Failed() {
+			log := p.log(t)
+			t.Logf("Postfix says\n%s", log[max(0, len(log)-6000):])
 		}
 	})
 	eventually(t, "Postfix answers", func() bool {
@@ -66,9 +73,9 @@ func newPostfix(t *testing.T) *postfix {
 	return p
 }
 
-func (p *postfix) configure(t *testing.T, dir string) {
+func (p *postfix) configure(t *testing.T) {
 	t.Helper()
-	main := strings.NewReplacer("DIR", dir).Replace(`compatibility_level = 3.6
+	main := strings.NewReplacer("DIR", p.dir).Replace(`compatibility_level = 3.6
 queue_directory = DIR/queue
 data_directory = DIR/data
 maillog_file = DIR/log/mail.log
@@ -107,15 +114,88 @@ anvil      unix  -       -       n       -       1       anvil
 `, "PORT", fmt.Sprintf("127.0.0.1:%d", p.port))
 	var mailboxes strings.Builder
 	for i := range 100 {
-		fmt.Fprintf(&mailboxes, "reader%d@example.net reader%d/\n", i+1, i+1)
+		for _, word := range []string{"reader", "late", "spam"} {
+			fmt.Fprintf(&mailboxes, "%[1]s%[2]d@example.net %[1]s%[2]d/\n", word, i+1)
+		}
 	}
 	for name, text := range map[string]string{
 		"main.cf": main, "master.cf": master, "mailboxes": mailboxes.String(),
 	} {
-		if err := os.WriteFile(filepath.Join(dir, "etc", name), []byte(text), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(p.dir, "etc", name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
+}
+
+// set changes settings of main.cf and has the connections that come now go by them. DIR in a value is Postfix's folder.
+func (p *postfix) set(t *testing.T, settings ...string) {
+	t.Helper()
+	etc := filepath.Join(p.dir, "etc")
+	args := []string{"-c", etc, "-e"}
+	for _, s := range settings {
+		args = append(args, strings.ReplaceAll(s, "DIR", p.dir))
+	}
+	shell(t, "postconf", args...)
+	const reloaded = ": reload -- version"
+	before := strings.Count(p.log(t), reloaded)
+	shell(t, "postfix", "-c", etc, "reload")
+	eventually(t, "Postfix reads its config again", func() bool { return strings.Count(p.log(t), reloaded) > before })
+}
+
+// table writes a lookup table that settings may name as DIR/etc/NAME.
+func (p *postfix) table(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(p.dir, "etc", name), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (p *postfix) log(t *testing.T) string {
+	t.Helper()
+	log, err := os.ReadFile(filepath.Join(p.dir, "log", "mail.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(log)
+}
+
+// aCommand is how smtpd counts the commands of a connection that is over: "rcpt=45/60" says that it took 45 of 60.
+var aCommand = regexp.MustCompile(`(mail|rcpt|data|quit)=(\d+)(?:/(\d+))?`)
+
+// dialogue adds up what the log says of all connections so far: how many there were, which commands Postfix took over them, and
+// which it did not. The log is written by another process: it has caught up when it tells of a connection of our own, the only kind
+// that says NOOP, and of the end of all others.
+func (p *postfix) dialogue(t *testing.T) map[string]int {
+	t.Helper()
+	own, err := smtp.Dial(fmt.Sprintf("127.0.0.1:%d", p.port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(own.Noop(), own.Close()); err != nil {
+		t.Fatal(err)
+	}
+	p.own++
+	var log string
+	count := func(what string) int { return strings.Count(log, "]: "+what+" from localhost[127.0.0.1]") }
+	eventually(t, "Postfix has seen every connection closed", func() bool {
+		log = p.log(t)
+		return strings.Count(log, " noop=1 ") == p.own && count("connect") == count("disconnect")
+	})
+	sums := map[string]int{"connections": count("connect") - p.own}
+	for line := range strings.Lines(log) {
+		_, commands, _ := strings.Cut(line, "]: disconnect from localhost[127.0.0.1] ")
+		for _, m := range aCommand.FindAllStringSubmatch(commands, -1) {
+			taken, err := strconv.Atoi(m[2])
+			if err != nil {
+				t.Fatal(err)
+			}
+			sums[m[1]] += taken
+			if all, err := strconv.Atoi(m[3]); err == nil {
+				sums[m[1]+" refused"] += all - taken
+			}
+		}
+	}
+	return sums
 }
 
 // mailbox reads the messages that a local part has got.

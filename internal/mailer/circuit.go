@@ -76,9 +76,9 @@ func (g *gate) trip(w *worker, refuses bool, why string) {
 	}
 	if !c.open || c.refuses != refuses {
 		c.wait = first
-		what := "relay out of reach, mail waits"
+		what := "relay out of reach, its mail waits or takes the next relay"
 		if refuses {
-			what = "relay refuses our mail, mail waits; mend what it says, and mail goes on by itself"
+			what = "relay refuses our mail, which waits or takes the next relay; mend what it says, and it goes on by itself"
 		}
 		g.log.Error(what, "relay", g.Name, "error", newsletter.Redact(why))
 	} else {

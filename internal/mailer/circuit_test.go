@@ -112,6 +112,33 @@ func TestAProbeClosesTheCircuit(t *testing.T) {
 	}
 }
 
+// A relay whose open connections do not know of what was mended takes the probe over a new one.
+func TestAProbeGoesOverANewConnection(t *testing.T) {
+	var sessions, known atomic.Int64
+	relay := smtptest.NewServer(smtptest.Config{Script: func(e smtptest.Event) smtptest.Answer {
+		sessions.Store(max(sessions.Load(), int64(e.Session)))
+		if e.Stage == smtptest.Mail && (known.Load() == 0 || int64(e.Session) <= known.Load()) {
+			return smtptest.Answer{Code: 554, Enhanced: "5.7.1", Text: "Sender address rejected"}
+		}
+		return smtptest.Answer{}
+	}})
+	defer relay.Close()
+	box := newOutbox(40)
+	c := &clock{now: start}
+	var text log
+	m := newMailer(box, relayAt(relay, 2))
+	m.Now, m.Log = c.Now, slog.New(slog.NewTextHandler(&text, nil))
+	stop := running(t, m)
+	eventually(t, "the circuit is open", func() bool { return strings.Contains(text.String(), "refuses our mail") })
+	known.Store(sessions.Load())
+	c.add(31 * time.Second)
+	<-box.settled
+	stop()
+	if relay.Counts().Accepted != 40 {
+		t.Errorf("%d accepted\n%s", relay.Counts().Accepted, text.String())
+	}
+}
+
 // One provider that will not have our mail is no reason to stop the others': those copies fail, with its owner, to be tried again by hand.
 func TestOneProvidersRefusalStopsNobodyElse(t *testing.T) {
 	relay := smtptest.NewServer(smtptest.Config{Script: func(e smtptest.Event) smtptest.Answer {

@@ -2,7 +2,9 @@ package mailer
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -93,7 +95,7 @@ func (g *gate) paced(w *worker) time.Duration {
 func (g *gate) tellSpent(until time.Time) {
 	if !g.quota.told {
 		g.quota.told = true
-		g.log.Warn("relay quota used up, mail waits", "relay", g.Name, "until", until.UTC().Format(time.RFC3339))
+		g.log.Warn("relay quota used up, its mail waits or takes the next relay", "relay", g.Name, "until", until.UTC().Format(time.RFC3339))
 		g.pool.tell() // the next relay may take over
 	}
 }
@@ -181,15 +183,15 @@ func (g *gate) learn(w *worker, f *freight, v verdict, o newsletter.Outcome) (re
 		g.circuit.streak = append(g.circuit.streak, streak{o, class})
 		if g.circuit.open || g.circuit.isOurs() {
 			revived = g.circuit.revive(g.now())
-			g.trip(w, true, o.Words)
+			g.trip(w, true, said(o))
 		} else {
 			g.answered(w)
 		}
 	case aboutSender:
-		g.trip(w, true, o.Words)
+		g.trip(w, true, said(o))
 	case aboutRelay:
 		if g.circuit.troubles++; g.circuit.open || g.circuit.troubles >= mostInARow {
-			g.trip(w, false, o.Words)
+			g.trip(w, false, said(o))
 		}
 	case aboutDay:
 		g.quota.spendDay(g.now())
@@ -197,6 +199,14 @@ func (g *gate) learn(w *worker, f *freight, v verdict, o newsletter.Outcome) (re
 	}
 	w.probing = false
 	return revived
+}
+
+// said is what a relay said, for the log.
+func said(o newsletter.Outcome) string {
+	if o.Code == 0 {
+		return o.Words
+	}
+	return strings.Join(strings.Fields(fmt.Sprintf("%d %s %s", o.Code, o.Enhanced, o.Words)), " ")
 }
 
 // answered ends a probe that got an answer about its reader: the relay is there, and whether it still refuses us is not known.

@@ -36,7 +36,7 @@ func outcome(t try) newsletter.Outcome {
 		o.State, o.Code = newsletter.Sent, 250
 		return o
 	case errors.As(t.err, &unable):
-		o.State, o.Owner, o.Words = newsletter.Failed, newsletter.OwnerUnknown, unable.why
+		o.State, o.Owner, o.Words = newsletter.Failed, unable.owner, unable.why
 		return o
 	case errors.As(t.err, &reply):
 		o.Code, o.Enhanced, o.Words, o.Owner = reply.Code, reply.Enhanced, reply.Text, reply.Owner()

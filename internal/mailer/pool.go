@@ -106,6 +106,7 @@ type turn struct {
 	ok      bool
 	changed <-chan struct{} // not ok: ask again when this is closed
 	wait    time.Duration   // not ok: or after this; 0: not before
+	shut    bool            // not ok: the relay does not take mail
 }
 
 // next gives a worker the delivery that it may carry now.
@@ -141,7 +142,7 @@ func (p *pool) rest(w *worker, wait time.Duration) turn {
 			token(p.drained)
 		}
 	}
-	return turn{changed: p.changed, wait: max(wait, 0)}
+	return turn{changed: p.changed, wait: max(wait, 0), shut: w.gate.circuit.open}
 }
 
 // mostUrgent is the lane whose turn it is, or nil when nothing waits.

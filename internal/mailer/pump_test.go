@@ -3,6 +3,7 @@ package mailer_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -108,5 +109,36 @@ func TestAnEnvelopeThatRodeAlongIsNotLost(t *testing.T) {
 	}
 	if len(reached) != 60 {
 		t.Errorf("%d of 60 readers are reached", len(reached))
+	}
+}
+
+// A relay may stay in the transaction whose message it has refused, and call the envelope behind it a nested one. That is neither the
+// sender's fault nor the reader's.
+func TestANestedEnvelopeIsNobodysFault(t *testing.T) {
+	for name, without := range map[string][]string{"pipelined": nil, "one by one": {"PIPELINING"}} {
+		t.Run(name, func(t *testing.T) {
+			nested := map[int]bool{}
+			relay := smtptest.NewServer(smtptest.Config{Without: without, Script: func(e smtptest.Event) smtptest.Answer {
+				switch {
+				case e.Stage == smtptest.EndOfData && strings.HasPrefix(e.To, "reader7@"):
+					nested[e.Session] = true
+					return smtptest.Answer{Code: 554, Enhanced: "5.7.1", Text: "not with us"}
+				case e.Stage == smtptest.Rset:
+					delete(nested, e.Session)
+				case e.Stage == smtptest.Mail && nested[e.Session]:
+					return smtptest.Answer{Code: 503, Enhanced: "5.5.1", Text: "Error: nested MAIL command"}
+				}
+				return smtptest.Answer{}
+			}})
+			defer relay.Close()
+			box := newOutbox(40)
+			text := send(t, box, relayAt(relay, 1), (&clock{now: start}).Now)
+			if n := relay.Counts().Accepted; n != 39 || text != "" {
+				t.Errorf("%d messages are out, the log says\n%s", n, text)
+			}
+			if got := box.of(7); len(got) != 1 || got[0].State != newsletter.Failed {
+				t.Errorf("the reader who was refused: %+v", got)
+			}
+		})
 	}
 }

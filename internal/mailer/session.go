@@ -3,6 +3,7 @@ package mailer
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -78,7 +79,10 @@ func (s *session) within(d time.Duration) error {
 }
 
 // unableError says that a message can never go over this line, whoever tries.
-type unableError struct{ why string }
+type unableError struct {
+	why   string
+	owner newsletter.Owner
+}
 
 func (e *unableError) Error() string { return e.why }
 
@@ -86,9 +90,9 @@ func (e *unableError) Error() string { return e.why }
 func (s *session) carries(m *newsletter.Message) error {
 	switch {
 	case m.To.International() && !s.utf8:
-		return &unableError{"the relay does not offer SMTPUTF8, which an address with such letters needs (RFC 6531)"}
+		return &unableError{"the relay does not offer SMTPUTF8, which an address with such letters needs (RFC 6531)", newsletter.OwnerUnknown}
 	case s.maxSize > 0 && len(m.Data) > s.maxSize:
-		return &unableError{fmt.Sprintf("the message has %d octets and the relay takes no more than %d (RFC 1870)", len(m.Data), s.maxSize)}
+		return &unableError{fmt.Sprintf("the message has %d octets and the relay takes no more than %d (RFC 1870)", len(m.Data), s.maxSize), newsletter.OurContent}
 	}
 	return nil
 }
@@ -135,19 +139,25 @@ func (s *session) accepted() error {
 		}
 	}
 	if s.dirty {
-		r, err := readReply(s.in)
-		if err != nil || !r.ok() {
-			return &cutError{doing: "resetting", err: fmt.Errorf("reply %d: %w", r.code, err)}
+		if r, err := readReply(s.in); err != nil || !r.ok() {
+			return notReset(r, err)
 		}
 		s.dirty = false
 	}
 	var refused error
+	recipient := false
 	for _, stage := range [...]newsletter.Stage{newsletter.StageMail, newsletter.StageRcpt, newsletter.StageData} {
 		r, err := readReply(s.in)
 		if err != nil {
 			return &cutError{doing: "at " + string(stage), err: err}
 		}
 		switch {
+		case stage == newsletter.StageMail && r.code == 503 && s.carried > 0:
+			return &cutError{doing: "at mail", err: errOutOfStep}
+		case stage == newsletter.StageRcpt && r.ok() && refused != nil:
+			recipient = true
+		case stage == newsletter.StageData && r.code == 354 && recipient:
+			return &cutError{doing: "at data", err: errOutOfStep} // she would get the empty message with which it is taken back
 		case stage == newsletter.StageData && r.code == 354 && refused != nil:
 			return s.takeBack(refused) // RFC 2920 section 3.1: a relay may say so though it has no recipient
 		case refused != nil: // what follows a refusal is refused for the same reason
@@ -163,6 +173,18 @@ func (s *session) accepted() error {
 	}
 	s.dirty = true
 	return refused
+}
+
+// errOutOfStep says that the relay is in another transaction than we are: Postfix stays in that of a message which its
+// smtpd_end_of_data_restrictions refuse, so that the envelope behind it is a nested one. That is nobody's fault, and the line of no use.
+var errOutOfStep = errors.New("the relay has not ended the last transaction")
+
+// notReset is a RSET that was not taken.
+func notReset(r reply, err error) error {
+	if err == nil {
+		err = fmt.Errorf("unexpected reply %d", r.code)
+	}
+	return &cutError{doing: "resetting", err: err}
 }
 
 // takeBack ends data that has no recipient, with nothing in it, and goes on with the refusal.
@@ -181,7 +203,7 @@ func (s *session) takeBack(refused error) error {
 func (s *session) offer(m *newsletter.Message) error {
 	if s.dirty {
 		if r, err := s.ask([]byte("RSET\r\n")); err != nil || !r.ok() {
-			return &cutError{doing: "resetting", err: fmt.Errorf("reply %d: %w", r.code, err)}
+			return notReset(r, err)
 		}
 		s.dirty = false
 	}
@@ -242,6 +264,7 @@ func (s *session) deliver(m, following *newsletter.Message) error {
 	case r.ok():
 		return nil
 	}
+	s.dirty = following == nil // see errOutOfStep
 	return refusal(newsletter.StageEnd, r)
 }
 

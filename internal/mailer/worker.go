@@ -66,6 +66,9 @@ func (w *worker) take(ctx context.Context) (claimed, bool) {
 		if t.ok {
 			return t.claimed, true
 		}
+		if t.shut {
+			w.hangUp() // a probe begins anew: what the admin mended is often not known to a connection that was open before
+		}
 		if idling == nil {
 			idling, waiting = time.NewTimer(idle), time.NewTimer(idle)
 			defer idling.Stop()

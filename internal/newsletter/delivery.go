@@ -179,6 +179,9 @@ type ReplyError struct {
 }
 
 func (e *ReplyError) Error() string {
+	if e.Enhanced == "" {
+		return fmt.Sprintf("relay at %s: %d %s", e.Stage, e.Code, e.Text)
+	}
 	return fmt.Sprintf("relay at %s: %d %s %s", e.Stage, e.Code, e.Enhanced, e.Text)
 }
 

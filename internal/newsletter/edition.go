@@ -96,7 +96,7 @@ type Draft struct {
 	List      List
 	Slot      Slot
 	Made      time.Time
-	Expires   time.Time // copies not sent by then are withdrawn
+	Expires   time.Time // copies not sent by then fail: their patience ran out
 	Subject   string    // of the variant with the most items
 	Items     []ItemID  // all that any variant bears: used by this list from now on
 	Variants  []Variant

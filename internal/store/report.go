@@ -88,7 +88,7 @@ type Reason struct {
 // Reasons are the commonest reasons why copies of an edition are not sent, the commonest first.
 func (s *Store) Reasons(ctx context.Context, id newsletter.EditionID, limit int) ([]Reason, error) {
 	rows, err := s.read.QueryContext(ctx, `
-		SELECT state, COALESCE(code, 0), COALESCE(enhanced, ''), COALESCE(words, ''), COALESCE(owner, ''), COUNT(*) FROM deliveries
+		SELECT CASE state WHEN 'claimed' THEN 'pending' ELSE state END, COALESCE(code, 0), COALESCE(enhanced, ''), COALESCE(words, ''), COALESCE(owner, ''), COUNT(*) FROM deliveries
 		WHERE edition = $1 AND subscriber > 0 AND state <> 'sent' AND COALESCE(words, '') <> ''
 		GROUP BY 1, 2, 3, 4, 5 ORDER BY 6 DESC LIMIT $2`, id, limit)
 	reasons, err := collect(rows, err, func(r *sql.Rows) (x Reason, err error) {
