@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -27,6 +28,14 @@ const (
 	exitUsage  = 2
 )
 
+// leaveRoom uses half of the processors, since the relay most often runs on the same machine, and one that idles between two messages
+// costs more than it brings: measured on two, a sixth of the CPU for each message. The environment's GOMAXPROCS overrides it.
+func leaveRoom() {
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(max(1, runtime.NumCPU()/2))
+	}
+}
+
 // process is what a command gets from outside, so that tests can give it something else.
 type process struct {
 	stdin          io.Reader
@@ -37,6 +46,7 @@ type process struct {
 }
 
 func main() {
+	leaveRoom()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // the first signal asks, a second one kills
 	code := run(ctx, process{
