@@ -103,6 +103,7 @@ func TestAProbeClosesTheCircuit(t *testing.T) {
 	m.Now, m.Log = c.Now, slog.New(slog.NewTextHandler(&text, nil))
 	stop := running(t, m)
 	eventually(t, "the circuit is open", func() bool { return strings.Contains(text.String(), "refuses our mail") })
+	eventually(t, "what was on the line has ended", func() bool { return relay.Counts().Open == 0 })
 	mend()
 	c.add(time.Minute)
 	<-box.settled

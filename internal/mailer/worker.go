@@ -140,21 +140,18 @@ func (w *worker) carry(ctx context.Context, f *freight) (next *freight) {
 	if err := w.offer(f); err != nil {
 		return w.refused(f, err, fresh)
 	}
+	var following *newsletter.Message
+	if next = w.next(ctx); next != nil { // while the last outcome is on its way to the disk
+		following, next.offered = &next.message, true
+	}
 	if !w.settled() || !w.stillDue(ctx, f) {
 		w.drop() // the relay waits for the message: nothing else takes it back
+		w.leave(next)
 		return nil
-	}
-	var following *newsletter.Message
-	if next = w.next(ctx); next != nil {
-		following, next.offered = &next.message, true
 	}
 	err := w.session.deliver(&f.message, following)
 	if aboutTheLine(err) && !afterEnd(err) {
-		if next != nil {
-			next.offered = false
-			w.pool.putBack(next.claimed)
-			w.gate.unused()
-		}
+		w.leave(next)
 		return w.refused(f, err, fresh)
 	}
 	w.unload(f, err)
@@ -162,6 +159,14 @@ func (w *worker) carry(ctx context.Context, f *freight) (next *freight) {
 		next.offered = false
 	}
 	return next
+}
+
+// leave puts what was to be carried next back into the pool.
+func (w *worker) leave(next *freight) {
+	if next != nil {
+		w.pool.putBack(next.claimed)
+		w.gate.unused()
+	}
 }
 
 // offer gets the relay ready for a message's data.
