@@ -27,9 +27,9 @@ type recorder struct {
 	lost    atomic.Bool // it has given up: what was handed in is not on disk
 }
 
-// gather is how long an outcome waits for others at most, so that they share a sync. It is about what a sync takes on a good
-// disk, and nothing beside the way to a relay that is not on this machine.
-const gather = time.Millisecond
+// gather is how long an outcome waits for others at most, so that they share a sync. It is a few times what a sync takes on a good
+// disk: half of the connections have had their turn by then, unless the relay is far away or lets some of them hang.
+const gather = 2 * time.Millisecond
 
 // lastTries is how long outcomes are tried to be written after the mailer was told to stop.
 const lastTries = 3 * time.Second

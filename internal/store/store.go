@@ -57,7 +57,7 @@ func Open(ctx context.Context, dir string, now time.Time) (_ *Store, err error) 
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	if s.write, err = sql.Open("sqlite3", s.dsn("_txlock=immediate&_journal_mode=WAL&_synchronous=FULL&_foreign_keys=on&_cache_size=-4000&"+connections)); err != nil {
+	if s.write, err = sql.Open("sqlite3", s.dsn("_txlock=immediate&_journal_mode=WAL&_synchronous=FULL&_foreign_keys=on&_cache_size=-2000&"+connections)); err != nil {
 		return nil, fmt.Errorf("opening %s: %w", s.path, err)
 	}
 	s.write.SetMaxOpenConns(1)
@@ -73,7 +73,7 @@ func Open(ctx context.Context, dir string, now time.Time) (_ *Store, err error) 
 	if s.version, err = s.write.PrepareContext(ctx, "PRAGMA data_version"); err != nil {
 		return nil, fmt.Errorf("preparing to look for changes: %w", err)
 	}
-	if s.read, err = sql.Open("sqlite3", s.dsn("mode=ro&_query_only=1&"+connections)); err != nil {
+	if s.read, err = sql.Open("sqlite3", s.dsn("mode=ro&_query_only=1&_cache_size=-500&"+connections)); err != nil {
 		return nil, fmt.Errorf("opening %s to read: %w", s.path, err)
 	}
 	s.read.SetMaxOpenConns(4)
