@@ -32,7 +32,7 @@ const (
 // costs more than it brings: measured on two, a sixth of the CPU for each message. The environment's GOMAXPROCS overrides it.
 func leaveRoom() {
 	if os.Getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(max(1, runtime.NumCPU()/2))
+		runtime.GOMAXPROCS(max(1, runtime.GOMAXPROCS(0)/2)) // of those that a container leaves us
 	}
 }
 

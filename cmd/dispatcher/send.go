@@ -205,10 +205,12 @@ func (o *office) watch(ctx context.Context, out io.Writer, id newsletter.Edition
 	defer look.Stop()
 	var told newsletter.Counts
 	for begun, said := o.now(), o.now(); ; {
+		counting := time.Now()
 		e, err := o.store.Edition(ctx, id)
 		if err != nil {
 			return false, err
 		}
+		look.Reset(max(200*time.Millisecond, 20*time.Since(counting))) // a million copies are not counted in a moment
 		now := o.now()
 		over := e.State == newsletter.Done || e.State == newsletter.Cancelled
 		if e.Counts != told && (over || now.Sub(said) >= time.Second) {

@@ -102,10 +102,10 @@ func (cs *classes) admit(name string, lane newsletter.Lane, now time.Time) time.
 		turn = slices.MaxFunc([]time.Time{now, c.resting}, time.Time.Compare)
 	}
 	turn = turn.Add(time.Duration(float64(time.Second) / float64(c.limiter.Limit())))
-	c.nextTurn[lane] = turn
-	if turn.Sub(now) > farthest {
-		turn = now.Add(farthest + time.Duration(rand.Float64()*float64(farthest)/10))
+	if turn.Sub(now) > farthest { // it comes again and asks anew: that takes no turn from anybody
+		return now.Add(farthest + time.Duration(rand.Float64()*float64(farthest)/10))
 	}
+	c.nextTurn[lane] = turn
 	return turn
 }
 

@@ -85,7 +85,7 @@ func (g *gate) paced(w *worker) time.Duration {
 	if g.limiter == nil {
 		return 0
 	}
-	if w.permit.IsZero() {
+	if spacing := time.Duration(float64(time.Second) / g.Rate); w.permit.IsZero() || time.Since(w.permit) > spacing { // one from before a pause is void
 		now := time.Now()
 		w.permit = now.Add(g.limiter.ReserveN(now, 1).DelayFrom(now))
 	}
@@ -146,13 +146,13 @@ func (g *gate) unreached(w *worker, err error) {
 	var reply *newsletter.ReplyError
 	talks := errors.As(err, &reply)
 	refused := talks && reply.Permanent()
-	if refused || g.sessions == 0 && (g.dialling == 0 || !talks) {
+	if g.sessions == 0 && (refused || g.dialling == 0 || !talks) {
 		g.trip(w, refused, err.Error())
 		return
 	}
 	w.crowding = min(max(2*w.crowding, time.Second), time.Minute)
 	w.crowdedOut = time.Now().Add(w.crowding)
-	if !g.crowded && g.sessions > 0 {
+	if !g.crowded && g.sessions > 0 && talks {
 		g.crowded = true
 		g.log.Warn("relay takes no more connections at once, going on with those it takes; give it a lower `connections`", "relay", g.Name,
 			"open", g.sessions, "wanted", g.Connections, "error", newsletter.Redact(err.Error()))
@@ -171,8 +171,10 @@ func (g *gate) learn(w *worker, f *freight, v verdict, o newsletter.Outcome) (re
 	switch v.about {
 	case aboutNobody:
 		g.classes.accepted(class)
-		g.circuit.streak, g.circuit.troubles = g.circuit.streak[:0], 0
-		if g.circuit.open {
+		if w.probing || !g.circuit.open { // what was on the line before it opened proves nothing
+			g.circuit.streak, g.circuit.troubles = g.circuit.streak[:0], 0
+		}
+		if w.probing && g.circuit.open {
 			g.close()
 		}
 	case aboutReader:
@@ -190,7 +192,11 @@ func (g *gate) learn(w *worker, f *freight, v verdict, o newsletter.Outcome) (re
 	case aboutSender:
 		g.trip(w, true, said(o))
 	case aboutRelay:
-		if g.circuit.troubles++; g.circuit.open || g.circuit.troubles >= mostInARow {
+		g.circuit.troubles++
+		if v.stalled { // with few connections it would take hours to see five of these
+			g.circuit.troubles += mostInARow/max(1, g.Connections) - 1
+		}
+		if g.circuit.open || g.circuit.troubles >= mostInARow {
 			g.trip(w, false, said(o))
 		}
 	case aboutDay:
@@ -212,10 +218,10 @@ func said(o newsletter.Outcome) string {
 // answered ends a probe that got an answer about its reader: the relay is there, and whether it still refuses us is not known.
 func (g *gate) answered(w *worker) {
 	switch {
-	case !g.circuit.open:
+	case !g.circuit.open || !w.probing:
 	case !g.circuit.refuses:
 		g.close()
-	case w.probing:
+	default:
 		g.circuit.probing = false
 		g.pool.tell()
 	}
@@ -226,6 +232,9 @@ func (g *gate) abandoned(w *worker) {
 	g.pool.mu.Lock()
 	defer g.pool.mu.Unlock()
 	g.quota.giveBack()
+	if g.limiter != nil {
+		w.permit = time.Now() // nothing went: the place in the line is still the worker's
+	}
 	if w.probing {
 		w.probing, g.circuit.probing = false, false
 		g.pool.tell()

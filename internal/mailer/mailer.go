@@ -91,7 +91,7 @@ func (m *Mailer) Run(ctx context.Context) error {
 	err = g.Wait()
 	recorder.close()
 	err = errors.Join(err, recording.Wait())
-	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	return errors.Join(err, m.Outbox.EndRun(ending, run, m.Now()))
 }

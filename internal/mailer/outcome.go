@@ -2,6 +2,7 @@ package mailer
 
 import (
 	"errors"
+	"os"
 	"slices"
 	"time"
 
@@ -23,6 +24,7 @@ type try struct {
 	at     time.Time
 	jitter float64           // in [0, 1)
 	hold   []newsletter.Lane // where a copy that the relay may have is not sent again
+	others bool              // there are other relays, which may offer what this one does not
 }
 
 // outcome says what a try meant for its delivery. Patience is time, never a number of tries: only the delivery's Expires ends it.
@@ -35,7 +37,7 @@ func outcome(t try) newsletter.Outcome {
 	case t.err == nil:
 		o.State, o.Code = newsletter.Sent, 250
 		return o
-	case errors.As(t.err, &unable):
+	case errors.As(t.err, &unable) && !t.others:
 		o.State, o.Owner, o.Words = newsletter.Failed, unable.owner, unable.why
 		return o
 	case errors.As(t.err, &reply):
@@ -96,6 +98,7 @@ func afterEnd(err error) bool {
 type verdict struct {
 	about     subject
 	throttled bool // the class of the recipient asks us to slow down
+	stalled   bool // the relay did not answer in time
 }
 
 // subject is what a try tells us something about.
@@ -120,7 +123,7 @@ func judge(err error) verdict {
 	case errors.As(err, &unable):
 		return verdict{about: aboutReader}
 	case aboutTheLine(err) || !errors.As(err, &reply):
-		return verdict{about: aboutRelay}
+		return verdict{about: aboutRelay, stalled: errors.Is(err, os.ErrDeadlineExceeded)}
 	case reply.DailyQuota():
 		return verdict{about: aboutDay}
 	case reply.Stage == newsletter.StageMail && reply.Code == 552: // its size, not its sender

@@ -126,6 +126,9 @@ func (r *recorder) write(ctx context.Context, outcomes []newsletter.Outcome) err
 			r.log.Error("recording outcomes failed: sending waits until it succeeds; is the disk full or read-only?", "error", err)
 			failing = true
 		}
+		if r.lost.Load() {
+			return err // the time for trying is over
+		}
 		again := time.After(wait)
 		for waiting := true; waiting; {
 			select {

@@ -78,7 +78,7 @@ func (s *session) within(d time.Duration) error {
 	return s.conn.SetDeadline(s.until)
 }
 
-// unableError says that a message can never go over this line, whoever tries.
+// unableError says that a message can never go over this line, nor any to this relay.
 type unableError struct {
 	why   string
 	owner newsletter.Owner
@@ -167,7 +167,10 @@ func (s *session) accepted() error {
 		default:
 			refused = refusal(stage, r)
 		}
-		if r.code == 421 {
+		switch {
+		case r.code == 421 && refused != nil:
+			return refused // what was said of the recipient stands; the line breaks by itself
+		case r.code == 421:
 			return refusal(stage, r)
 		}
 	}

@@ -3,6 +3,7 @@ package mailer
 import (
 	"context"
 	"errors"
+	"os"
 	"time"
 
 	"dispatcher/internal/newsletter"
@@ -214,7 +215,10 @@ func (w *worker) next(ctx context.Context) *freight {
 func (w *worker) refused(f *freight, err error, fresh bool) *freight {
 	if aboutTheLine(err) {
 		w.drop()
-		if fresh {
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			f.broken = mostBroken // each try takes minutes
+		case fresh:
 			f.broken++
 		}
 		if f.broken < mostBroken {
@@ -249,7 +253,7 @@ func (w *worker) unload(f *freight, err error) {
 
 // outcome is what a try meant for a delivery.
 func (w *worker) outcome(d newsletter.Delivery, err error) newsletter.Outcome {
-	return outcome(try{d, err, w.Now(), jitter(), w.Hold})
+	return outcome(try{d, err, w.Now(), jitter(), w.Hold, len(w.Relays) > 1})
 }
 
 // record hands an outcome to the recorder. settled waits until it is on disk; false means that it never will be.

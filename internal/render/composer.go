@@ -87,8 +87,14 @@ func (c *Composer) message(ctx context.Context, f form) (*Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.compiled == nil || len(c.compiled) >= keptForms {
+	if c.compiled == nil {
 		c.compiled = map[form]*Message{}
+	}
+	if len(c.compiled) >= keptForms {
+		for other := range c.compiled { // any of them
+			delete(c.compiled, other)
+			break
+		}
 	}
 	c.compiled[f] = m
 	return m, nil

@@ -80,6 +80,9 @@ func (s *Store) ClaimDeliveries(ctx context.Context, c newsletter.Claim) ([]news
 		e.seen = seen
 		for len(claimed) < c.N {
 			got, looked, err := s.claimSome(ctx, e, c, c.N-len(claimed))
+			if err != nil && len(claimed) > 0 {
+				return claimed, nil // these are on disk as claimed; the error comes again with the next claim
+			}
 			if err != nil {
 				return nil, fmt.Errorf("claiming deliveries of edition %d: %w", e.id, err)
 			}
@@ -211,7 +214,7 @@ func (s *Store) dueDeliveries(ctx context.Context, e openEdition, c newsletter.C
 	proofsFirst := c.ProofsOnly || e.proofs
 	if !proofsFirst {
 		if err := s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM deliveries
-			WHERE edition = $1 AND subscriber < 0 AND attempts = 0 AND state IN ('pending', 'claimed'))`, e.id).Scan(&proofsFirst); err != nil {
+			WHERE edition = $1 AND subscriber < 0 AND attempts = 0 AND (state = 'claimed' OR state = 'pending' AND due <= $2))`, e.id, millis(c.Now)).Scan(&proofsFirst); err != nil {
 			return nil, err
 		}
 	}

@@ -388,3 +388,21 @@ func TestWhatComesBackIsCountedOnceAndFollowed(t *testing.T) {
 		}
 	}
 }
+
+// A copy that was put off in a streak and has been tried again meanwhile is not taken up a second time.
+func TestWhoIsTriedAgainIsNotRevived(t *testing.T) {
+	s := open(t, t.TempDir())
+	editionFor(t, s, 1, newsletter.FirstWave{})
+	first := putOff(claim(t, s, start, 1)[0], start.Add(time.Minute))
+	record(t, s, first)
+	again := claim(t, s, start.Add(time.Hour), 1)
+	if len(again) != 1 {
+		t.Fatalf("%d copies are given out again", len(again))
+	}
+	revived := first
+	revived.State, revived.Revived, revived.Untried, revived.Due = newsletter.Pending, true, true, start
+	record(t, s, revived)
+	if got := claim(t, s, start.Add(time.Hour), 1); len(got) != 0 {
+		t.Error("the copy on the line is given out a second time")
+	}
+}

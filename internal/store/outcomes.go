@@ -145,8 +145,9 @@ func giveBack(ctx context.Context, tx *sql.Tx, o newsletter.Outcome) error {
 	if err := countRows(&n)(tx.ExecContext(ctx, `
 		UPDATE deliveries SET state = CASE WHEN (SELECT state FROM editions WHERE id = $1) = 'cancelled' THEN 'withdrawn' ELSE 'pending' END,
 			due = $2, words = COALESCE(words, NULLIF($3, '')), owner = CASE WHEN $4 THEN NULL ELSE owner END, run = NULL
-		WHERE edition = $1 AND subscriber = $5 AND state <> 'sent'`,
-		o.Edition, millis(o.Due), o.Words, o.Revived, o.Subscriber)); err != nil || n == 0 || !o.Revived {
+		WHERE edition = $1 AND subscriber = $5 AND state <> 'sent'
+			AND (NOT $4 OR (state IN ('pending', 'failed') AND attempts = $6))`, // who has been tried again meanwhile has moved on
+		o.Edition, millis(o.Due), o.Words, o.Revived, o.Subscriber, o.Attempts)); err != nil || n == 0 || !o.Revived {
 		return err
 	}
 	return reopen(ctx, tx, o.Edition)

@@ -15,10 +15,10 @@ func (s *Store) PauseEdition(ctx context.Context, id newsletter.EditionID, reaso
 	return s.steer(ctx, id, `UPDATE editions SET state = 'paused', reason = $1 WHERE id = $2 AND state = 'sending'`, reason, id)
 }
 
-// ResumeEdition goes on with a paused edition. Its first wave has been judged by the admin then. It returns newsletter.ErrNotFound
+// ResumeEdition goes on with a paused edition. One that paused itself is not judged again. It returns newsletter.ErrNotFound
 // where the edition is not paused.
 func (s *Store) ResumeEdition(ctx context.Context, id newsletter.EditionID) error {
-	return s.steer(ctx, id, `UPDATE editions SET state = 'sending', reason = '', first_end = 0 WHERE id = $1 AND state = 'paused'`, id)
+	return s.steer(ctx, id, `UPDATE editions SET state = 'sending', reason = '' WHERE id = $1 AND state = 'paused'`, id)
 }
 
 // steer changes the state of one edition.

@@ -268,12 +268,24 @@ func TestWhatTheVerdictWaitsFor(t *testing.T) {
 			}
 			return sent(d)
 		}, 0, true},
-		"one was given back": {func(i int, d newsletter.Delivery) newsletter.Outcome {
+		"one is to come later": {func(i int, d newsletter.Delivery) newsletter.Outcome {
 			if i == 0 {
 				return givenBack(d, tomorrow)
 			}
 			return sent(d)
-		}, time.Hour, false},
+		}, 0, true},
+		"most are to come later": {func(i int, d newsletter.Delivery) newsletter.Outcome {
+			if i < 300 {
+				return givenBack(d, tomorrow)
+			}
+			return sent(d)
+		}, slowest - time.Millisecond, false},
+		"most are to come later, and nothing happens": {func(i int, d newsletter.Delivery) newsletter.Outcome {
+			if i < 300 {
+				return givenBack(d, tomorrow)
+			}
+			return sent(d)
+		}, slowest, true},
 		"one in ten hangs":           {hanging(50, sentEach), slowest, true},
 		"one in ten does not yet":    {hanging(50, sentEach), slowest - time.Millisecond, false},
 		"more hang":                  {hanging(51, sentEach), time.Hour, false},

@@ -314,7 +314,9 @@ func (l *ledger) outcome(rt *rapid.T) {
 		o.State = newsletter.Unknown
 	}
 	l.may(rt, l.RecordOutcomes(rt.Context(), []newsletter.Outcome{o}))
-	delete(l.flying, id)
+	if became != "revived" { // who is on the way again is past reviving
+		delete(l.flying, id)
+	}
 }
 
 func (l *ledger) leave(rt *rapid.T) {
