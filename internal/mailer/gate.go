@@ -159,6 +159,18 @@ func (g *gate) unreached(w *worker, err error) {
 	}
 }
 
+// stalled says that a worker waited in vain for the relay, and reports whether mail is kept from it now. Each such wait takes minutes:
+// with few connections it would take hours to see five of them.
+func (g *gate) stalled(w *worker, err error) bool {
+	g.pool.mu.Lock()
+	defer g.pool.mu.Unlock()
+	g.circuit.troubles += max(1, mostInARow/max(1, g.Connections))
+	if g.circuit.open || g.circuit.troubles >= mostInARow {
+		g.trip(w, false, err.Error())
+	}
+	return g.circuit.open
+}
+
 // learn takes in what a try said about the relay and the class of its recipient. It returns the outcomes to be recorded again, as
 // pending: those of a streak that was not the readers' fault.
 func (g *gate) learn(w *worker, f *freight, v verdict, o newsletter.Outcome) (revived []newsletter.Outcome) {
@@ -193,9 +205,6 @@ func (g *gate) learn(w *worker, f *freight, v verdict, o newsletter.Outcome) (re
 		g.trip(w, true, said(o))
 	case aboutRelay:
 		g.circuit.troubles++
-		if v.stalled { // with few connections it would take hours to see five of these
-			g.circuit.troubles += mostInARow/max(1, g.Connections) - 1
-		}
 		if g.circuit.open || g.circuit.troubles >= mostInARow {
 			g.trip(w, false, said(o))
 		}

@@ -2,7 +2,6 @@ package mailer
 
 import (
 	"errors"
-	"os"
 	"slices"
 	"time"
 
@@ -98,7 +97,6 @@ func afterEnd(err error) bool {
 type verdict struct {
 	about     subject
 	throttled bool // the class of the recipient asks us to slow down
-	stalled   bool // the relay did not answer in time
 }
 
 // subject is what a try tells us something about.
@@ -123,7 +121,7 @@ func judge(err error) verdict {
 	case errors.As(err, &unable):
 		return verdict{about: aboutReader}
 	case aboutTheLine(err) || !errors.As(err, &reply):
-		return verdict{about: aboutRelay, stalled: errors.Is(err, os.ErrDeadlineExceeded)}
+		return verdict{about: aboutRelay}
 	case reply.DailyQuota():
 		return verdict{about: aboutDay}
 	case reply.Stage == newsletter.StageMail && reply.Code == 552: // its size, not its sender

@@ -215,10 +215,12 @@ func (w *worker) next(ctx context.Context) *freight {
 func (w *worker) refused(f *freight, err error, fresh bool) *freight {
 	if aboutTheLine(err) {
 		w.drop()
-		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			f.broken = mostBroken // each try takes minutes
-		case fresh:
+		if errors.Is(err, os.ErrDeadlineExceeded) && w.gate.stalled(w, err) {
+			w.gate.abandoned(w)
+			w.pool.putBack(f.claimed)
+			return nil
+		}
+		if fresh {
 			f.broken++
 		}
 		if f.broken < mostBroken {
