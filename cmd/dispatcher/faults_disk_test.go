@@ -33,6 +33,9 @@ func breakages() []breakage {
 func rootOnly(t *testing.T) {
 	t.Helper()
 	if os.Getuid() != 0 {
+		if os.Getenv("REQUIRE_ALL") != "" {
+			t.Fatal("this test must run as root")
+		}
 		t.Skip("this test runs as root only")
 	}
 }

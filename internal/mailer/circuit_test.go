@@ -188,11 +188,11 @@ func TestTheNextRelayTakesOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := 100
-	for first.Counts().Accepted == 0 { // a probe goes there, and then everything
+	eventually(t, "a probe goes there, and then everything", func() bool {
 		n++
 		box.add(delivery(newsletter.SubscriberID(n), newsletter.DigestLane, fmt.Sprintf("late%d@example.net", n)))
-		time.Sleep(time.Millisecond)
-	}
+		return first.Counts().Accepted > 0
+	})
 	before := second.Counts().Accepted
 	c.add(2 * time.Hour)
 	<-box.settled
@@ -274,15 +274,15 @@ func throttledClass(t *testing.T, code int) {
 	if n := asked.Load(); n > 5+4*2 {
 		t.Errorf("the class was asked %d times before it was spared", n)
 	}
-	for settled := false; !settled; {
+	eventually(t, "the class has taken all", func() bool {
+		c.add(time.Minute)
 		select {
 		case <-box.settled:
-			settled = true
+			return true
 		default:
-			c.add(time.Minute)
-			time.Sleep(time.Millisecond)
+			return false
 		}
-	}
+	})
 	stop()
 	for i := range 300 {
 		got := box.of(newsletter.SubscriberID(i + 1))

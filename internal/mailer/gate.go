@@ -101,7 +101,7 @@ func (g *gate) tellSpent(until time.Time) {
 }
 
 // admit says when a delivery may go to the class of its recipient: zero now.
-func (g *gate) admit(d *claimed) time.Time {
+func (g *gate) admit(d *newsletter.Delivery) time.Time {
 	g.pool.mu.Lock()
 	defer g.pool.mu.Unlock()
 	return g.classes.admit(d.Address.Class(), d.Lane, g.now())

@@ -16,8 +16,8 @@ var retryDelays = map[newsletter.Lane][]time.Duration{
 	newsletter.DigestLane: {5 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour, 2 * time.Hour, 4 * time.Hour, 8 * time.Hour},
 }
 
-// try is one try at a delivery: the error is nil, a *newsletter.ReplyError, a *cutError or an *unableError.
-type try struct {
+// attempt is one try at a delivery: the error is nil, a *newsletter.ReplyError, a *cutError or an *unableError.
+type attempt struct {
 	newsletter.Delivery
 	err    error
 	at     time.Time
@@ -27,7 +27,7 @@ type try struct {
 }
 
 // outcome says what a try meant for its delivery. Patience is time, never a number of tries: only the delivery's Expires ends it.
-func outcome(t try) newsletter.Outcome {
+func outcome(t attempt) newsletter.Outcome {
 	o := newsletter.Outcome{DeliveryKey: t.DeliveryKey, At: t.at, Attempts: t.Attempts + 1}
 	var reply *newsletter.ReplyError
 	var unable *unableError

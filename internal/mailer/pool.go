@@ -29,18 +29,13 @@ type lane struct {
 	name    newsletter.Lane
 	stride  int // the reciprocal of its share
 	pass    int
-	waiting []claimed
+	waiting []newsletter.Delivery
 	enough  int           // fewer than this waiting, and more is wanted
 	wanted  chan struct{} // has a token then, or when the outbox should be looked at at once
 }
 
 // strides give each lane 16 messages to one of the next, where all of them could go.
 var strides = map[newsletter.Lane]int{newsletter.NoticeLane: 1, newsletter.AlertLane: 16, newsletter.DigestLane: 256}
-
-// claimed is a delivery that this run has claimed.
-type claimed struct {
-	newsletter.Delivery
-}
 
 func newPool() *pool {
 	p := &pool{changed: make(chan struct{}), drained: make(chan struct{}, 1)}
@@ -65,9 +60,7 @@ func (p *pool) push(l *lane, deliveries []newsletter.Delivery) {
 	if len(l.waiting) == 0 {
 		l.pass = max(l.pass, p.pass)
 	}
-	for _, d := range deliveries {
-		l.waiting = append(l.waiting, claimed{d})
-	}
+	l.waiting = append(l.waiting, deliveries...)
 	l.enough = (len(deliveries) + 1) / 2
 	p.tell()
 	if len(l.waiting) < l.enough {
@@ -76,12 +69,12 @@ func (p *pool) push(l *lane, deliveries []newsletter.Delivery) {
 }
 
 // putBack returns a delivery that was not sent to the head of its lane.
-func (p *pool) putBack(d claimed) {
+func (p *pool) putBack(d newsletter.Delivery) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, l := range p.lanes {
 		if l.name == d.Lane {
-			l.waiting = append([]claimed{d}, l.waiting...)
+			l.waiting = append([]newsletter.Delivery{d}, l.waiting...)
 		}
 	}
 	p.tell()
@@ -102,7 +95,7 @@ func (p *pool) lookAgain() {
 
 // turn is the answer to a worker that asks for something to carry.
 type turn struct {
-	claimed
+	newsletter.Delivery
 	ok      bool
 	changed <-chan struct{} // not ok: ask again when this is closed
 	wait    time.Duration   // not ok: or after this; 0: not before
@@ -121,7 +114,7 @@ func (p *pool) next(w *worker) turn {
 		return p.rest(w, wait)
 	}
 	d := l.waiting[0]
-	l.waiting[0] = claimed{}
+	l.waiting[0] = newsletter.Delivery{}
 	l.waiting = l.waiting[1:]
 	p.pass, l.pass = l.pass, l.pass+l.stride
 	if len(l.waiting) < l.enough {
@@ -131,7 +124,7 @@ func (p *pool) next(w *worker) turn {
 		w.busy = true
 		p.busy.Add(1)
 	}
-	return turn{claimed: d, ok: true}
+	return turn{Delivery: d, ok: true}
 }
 
 // rest tells a worker to wait. When it is the last, and nothing is left, the pool is drained.

@@ -30,7 +30,7 @@ func (q *quota) load(used []newsletter.Usage, now time.Time) {
 		if !u.Minute.Before(dayBegan) {
 			q.day += u.Messages
 		}
-		if u.Minute.Add(time.Hour).After(now) {
+		if u.Minute.Add(hourOfMinutes).After(now) {
 			q.minutes, q.hour = append(q.minutes, u), q.hour+u.Messages
 		}
 	}

@@ -79,6 +79,7 @@ func (r *recorder) run(ctx context.Context) error {
 	var group []entry
 	var outcomes []newsletter.Outcome
 	var failed error
+	unrecorded := 0
 	for range r.come {
 		r.mu.Lock()
 		group, r.waiting = r.waiting, group[:0]
@@ -95,7 +96,8 @@ func (r *recorder) run(ctx context.Context) error {
 			outcomes = append(outcomes, e.outcome)
 		}
 		if err := r.write(ctx, outcomes); err != nil {
-			failed = fmt.Errorf("%d outcomes could not be recorded before the end, those readers may get a second copy: %w", len(group), err)
+			unrecorded += len(group)
+			failed = fmt.Errorf("%d outcomes could not be recorded before the end, those readers may get a second copy: %w", unrecorded, err)
 		}
 		for _, e := range group {
 			token(e.done)
@@ -129,18 +131,13 @@ func (r *recorder) write(ctx context.Context, outcomes []newsletter.Outcome) err
 		if r.lost.Load() {
 			return err // the time for trying is over
 		}
-		again := time.After(wait)
-		for waiting := true; waiting; {
-			select {
-			case <-again:
-				waiting = false
-			case <-stop:
-				stop, over, wait = nil, time.After(lastTries), 0
-				waiting = false
-			case <-over:
-				r.lost.Store(true)
-				return err
-			}
+		select {
+		case <-time.After(wait):
+		case <-stop:
+			stop, over, wait = nil, time.After(lastTries), 50*time.Millisecond
+		case <-over:
+			r.lost.Store(true)
+			return err
 		}
 	}
 }

@@ -32,7 +32,7 @@ type worker struct {
 
 // freight is a delivery with its message, on its way over the worker's connection.
 type freight struct {
-	claimed
+	newsletter.Delivery
 	message newsletter.Message
 	offered bool // its envelope rides behind the end of the last message
 	broken  int  // fresh connections that broke under it
@@ -59,13 +59,13 @@ func (w *worker) run(ctx context.Context) error {
 }
 
 // take waits for a delivery that this worker may carry. False means that it is cancelled.
-func (w *worker) take(ctx context.Context) (claimed, bool) {
+func (w *worker) take(ctx context.Context) (newsletter.Delivery, bool) {
 	w.companion = false
 	var idling, waiting *time.Timer
 	for ctx.Err() == nil {
 		t := w.pool.next(w)
 		if t.ok {
-			return t.claimed, true
+			return t.Delivery, true
 		}
 		if t.shut {
 			w.hangUp() // a probe begins anew: what the admin mended is often not known to a connection that was open before
@@ -88,7 +88,7 @@ func (w *worker) take(ctx context.Context) (claimed, bool) {
 		case <-ctx.Done():
 		}
 	}
-	return claimed{}, false
+	return newsletter.Delivery{}, false
 }
 
 // hangUp ends the session, once the last outcome is on disk.
@@ -112,23 +112,23 @@ func (w *worker) drop() {
 
 // load composes a delivery's message. It returns nil when there is none to carry: the class of its recipient is to be spared for
 // now, or it cannot be composed.
-func (w *worker) load(ctx context.Context, d claimed) *freight {
+func (w *worker) load(ctx context.Context, d newsletter.Delivery) *freight {
 	if turn := w.gate.admit(&d); !turn.IsZero() {
 		w.gate.abandoned(w)
 		w.giveBack(d, turn, "its turn comes: this class of recipients takes mail more slowly")
 		return nil
 	}
-	m, err := w.Composer.Compose(ctx, d.Delivery, w.spare[:0])
+	m, err := w.Composer.Compose(ctx, d, w.spare[:0])
 	if err != nil {
 		w.gate.abandoned(w)
 		if ctx.Err() == nil {
 			w.Log.Error("composing a message failed", "edition", d.Edition, "subscriber", d.Subscriber, "error", newsletter.Redact(err.Error()))
-			w.record(w.outcome(d.Delivery, err))
+			w.record(w.outcome(d, err))
 		}
 		return nil
 	}
 	w.spare = nil
-	return &freight{claimed: d, message: m}
+	return &freight{Delivery: d, message: m}
 }
 
 // carry makes one try at a delivery and returns what to carry next: the delivery whose envelope rode along, the same one where
@@ -165,7 +165,7 @@ func (w *worker) carry(ctx context.Context, f *freight) (next *freight) {
 // leave puts what was to be carried next back into the pool.
 func (w *worker) leave(next *freight) {
 	if next != nil {
-		w.pool.putBack(next.claimed)
+		w.pool.putBack(next.Delivery)
 		w.gate.unused()
 	}
 }
@@ -198,12 +198,12 @@ func (w *worker) next(ctx context.Context) *freight {
 	if !t.ok {
 		return nil
 	}
-	f := w.load(ctx, t.claimed)
+	f := w.load(ctx, t.Delivery)
 	if f == nil || !w.stillDue(ctx, f) {
 		return nil
 	}
 	if w.session.carries(&f.message) != nil { // to be told when it stands alone
-		w.pool.putBack(f.claimed)
+		w.pool.putBack(f.Delivery)
 		w.gate.unused()
 		return nil
 	}
@@ -217,7 +217,7 @@ func (w *worker) refused(f *freight, err error, fresh bool) *freight {
 		w.drop()
 		if errors.Is(err, os.ErrDeadlineExceeded) && w.gate.stalled(w, err) {
 			w.gate.abandoned(w)
-			w.pool.putBack(f.claimed)
+			w.pool.putBack(f.Delivery)
 			return nil
 		}
 		if fresh {
@@ -255,7 +255,7 @@ func (w *worker) unload(f *freight, err error) {
 
 // outcome is what a try meant for a delivery.
 func (w *worker) outcome(d newsletter.Delivery, err error) newsletter.Outcome {
-	return outcome(try{d, err, w.Now(), jitter(), w.Hold, len(w.Relays) > 1})
+	return outcome(attempt{d, err, w.Now(), jitter(), w.Hold, len(w.Relays) > 1})
 }
 
 // record hands an outcome to the recorder. settled waits until it is on disk; false means that it never will be.
@@ -284,7 +284,7 @@ func (w *worker) connect(ctx context.Context, f *freight) bool {
 				w.gate.unreached(w, err)
 			}
 			w.gate.abandoned(w)
-			w.pool.putBack(f.claimed)
+			w.pool.putBack(f.Delivery)
 			w.spare = f.message.Data
 			return false
 		}
@@ -307,13 +307,13 @@ func (w *worker) stillDue(ctx context.Context, f *freight) bool {
 	}
 	if !due {
 		w.gate.abandoned(w)
-		w.giveBack(f.claimed, now, "")
+		w.giveBack(f.Delivery, now, "")
 		w.spare = f.message.Data
 	}
 	return due
 }
 
 // giveBack returns a delivery to the outbox as it was, to be claimed again when it is due.
-func (w *worker) giveBack(d claimed, due time.Time, why string) {
+func (w *worker) giveBack(d newsletter.Delivery, due time.Time, why string) {
 	w.record(newsletter.Outcome{DeliveryKey: d.DeliveryKey, State: newsletter.Pending, At: w.Now(), Due: due, Attempts: d.Attempts, Untried: true, Words: why})
 }

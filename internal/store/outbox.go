@@ -211,16 +211,13 @@ const (
 
 // dueDeliveries are the next candidates of an edition: its proofs until each has been tried, then its readers.
 func (s *Store) dueDeliveries(ctx context.Context, e openEdition, c newsletter.Claim, n int) ([]candidate, error) {
+	now := later(c.Now, e.made) // the clock may have been set back: what was due then still is
 	proofsFirst := c.ProofsOnly || e.proofs
 	if !proofsFirst {
 		if err := s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM deliveries
-			WHERE edition = $1 AND subscriber < 0 AND attempts = 0 AND (state = 'claimed' OR state = 'pending' AND due <= $2))`, e.id, millis(c.Now)).Scan(&proofsFirst); err != nil {
+			WHERE edition = $1 AND subscriber < 0 AND attempts = 0 AND (state = 'claimed' OR state = 'pending' AND due <= $2))`, e.id, millis(now)).Scan(&proofsFirst); err != nil {
 			return nil, err
 		}
-	}
-	now := c.Now
-	if now.Before(e.made) {
-		now = e.made // the clock was set back: what was due then still is
 	}
 	due := duePending
 	if e.below > 0 {
@@ -241,6 +238,14 @@ func (s *Store) dueDeliveries(ctx context.Context, e openEdition, c newsletter.C
 		d.Edition, d.List, d.Lane, d.FirstDue, d.Expires, d.KeyID, d.Seen = e.id, e.list, c.Lane, instant(firstDue), e.expires, e.key, e.seen
 		return d, err
 	})
+}
+
+// later is the later of two instants.
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
 }
 
 // forms are the instants until which each variant's frozen forms are good, in order, 0 last.

@@ -406,3 +406,25 @@ func TestWhoIsTriedAgainIsNotRevived(t *testing.T) {
 		t.Error("the copy on the line is given out a second time")
 	}
 }
+
+// A clock that is set back after an edition was made changes nothing: its proof still goes first, and its first wave is still waited for.
+func TestAClockSetBackKeepsTheOrder(t *testing.T) {
+	s := open(t, t.TempDir())
+	takeIn(t, s, article("A letter from the north wing"))
+	enrol(t, s, 600, "weekly")
+	d := draft(t, s, "weekly", start)
+	d.Proofs = []newsletter.Address{"desk@example.org"}
+	freeze(t, s, d)
+	before := start.Add(-time.Hour)
+	first := claim(t, s, before, 700)
+	if len(first) != 1 || !first[0].Subscriber.Proof() {
+		t.Fatalf("%d copies are given out before the proof was tried", len(first))
+	}
+	record(t, s, sent(first[0]))
+	if got := claim(t, s, before, 100); len(got) != 100 {
+		t.Errorf("%d copies are given out", len(got))
+	}
+	if judged, err := s.JudgeTrials(t.Context(), before); err != nil || len(judged) != 0 {
+		t.Errorf("the first wave is judged while it waits: %+v %v", judged, err)
+	}
+}

@@ -54,14 +54,21 @@ func (s *Store) CancelEdition(ctx context.Context, id newsletter.EditionID, reas
 	return withdrawn, err
 }
 
-// Which copies RetryEdition takes up again.
-type Which string
+// Which says which copies RetryEdition takes up again.
+type Which int
 
 // What can be tried again by hand.
 const (
-	WhichOurs    Which = `state = 'failed' AND owner LIKE 'ours%'` // what failed for a reason that the admin has mended
-	WhichUnknown Which = `state = 'unknown'`                       // what the relay may have or not
+	WhichOurs    Which = iota // what failed for a reason that the admin has mended
+	WhichUnknown              // what the relay may have or not
 )
+
+func (w Which) condition() string {
+	if w == WhichUnknown {
+		return `state = 'unknown'`
+	}
+	return `state = 'failed' AND owner LIKE 'ours%'`
+}
 
 // RetryEdition makes copies of an edition pending again that had ended, and returns how many. It returns newsletter.ErrTooLate
 // where the edition's patience has ended, and newsletter.ErrNotFound where it was cancelled or never made.
@@ -76,7 +83,7 @@ func (s *Store) RetryEdition(ctx context.Context, id newsletter.EditionID, which
 		}
 		n = 0
 		if err := countRows(&n)(tx.ExecContext(ctx, `UPDATE deliveries SET state = 'pending', due = $1, owner = NULL
-			WHERE edition = $2 AND `+string(which), millis(now), id)); err != nil || n == 0 {
+			WHERE edition = $2 AND `+which.condition(), millis(now), id)); err != nil || n == 0 {
 			return err
 		}
 		return reopen(ctx, tx, id)

@@ -16,6 +16,7 @@ const slowest = 10 * time.Second
 // firstWave is one that has not been judged yet.
 type firstWave struct {
 	newsletter.Trial
+	made  time.Time
 	below newsletter.SubscriberID
 	wait  time.Duration
 	over  time.Time
@@ -25,12 +26,12 @@ type firstWave struct {
 // reports where the list wants that. Then, when more of the first than newsletter.MostGone turned out to be gone, the edition is
 // paused, and else the rest goes. It returns what has changed.
 func (s *Store) JudgeTrials(ctx context.Context, now time.Time) ([]newsletter.Trial, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT id, list, first_n, first_end, first_wait, first_over FROM editions
+	rows, err := s.read.QueryContext(ctx, `SELECT id, list, made, first_n, first_end, first_wait, first_over FROM editions
 		WHERE state = 'sending' AND first_end > 0`)
 	waves, err := collect(rows, err, func(r *sql.Rows) (w firstWave, err error) {
-		var wait, over int64
-		err = r.Scan(&w.Edition, &w.List, &w.Readers, &w.below, &wait, &over)
-		w.wait, w.over = time.Duration(wait)*time.Millisecond, instant(over)
+		var made, wait, over int64
+		err = r.Scan(&w.Edition, &w.List, &made, &w.Readers, &w.below, &wait, &over)
+		w.made, w.wait, w.over = instant(made), time.Duration(wait)*time.Millisecond, instant(over)
 		return w, err
 	})
 	if err != nil {
@@ -54,7 +55,7 @@ func (s *Store) judgeTrial(ctx context.Context, w firstWave, now time.Time) (*ne
 	if now.Before(w.over) {
 		return nil, nil
 	}
-	var waiting, later, flying int
+	var waiting, putOff, flying int
 	var last sql.NullInt64
 	err := s.read.QueryRowContext(ctx, `
 		SELECT COUNT(CASE WHEN d.state = 'pending' AND d.attempts = 0 AND d.due <= $1 THEN 1 END),
@@ -63,14 +64,14 @@ func (s *Store) judgeTrial(ctx context.Context, w firstWave, now time.Time) (*ne
 				ELSE (SELECT MAX(a.at) FROM attempts a WHERE a.edition = d.edition AND a.subscriber = d.subscriber) END),
 			COUNT(CASE WHEN d.owner = $2 OR EXISTS (SELECT 1 FROM bounces b WHERE b.edition = d.edition AND b.subscriber = d.subscriber AND b.kind = 'hard') THEN 1 END)
 		FROM deliveries d WHERE d.edition = $3 AND d.subscriber > 0 AND d.subscriber < $4`,
-		millis(now), newsletter.RecipientGone, w.Edition, w.below).Scan(&waiting, &later, &flying, &last, &w.Gone)
+		millis(later(now, w.made)), newsletter.RecipientGone, w.Edition, w.below).Scan(&waiting, &putOff, &flying, &last, &w.Gone)
 	if err != nil {
 		return nil, err
 	}
 	quiet := last.Valid && now.Sub(instant(last.Int64)) >= slowest
 	hanging := 10*flying <= w.Readers && quiet
-	spared := 2*(later+flying) <= w.Readers || quiet // their class or relay takes them later: the others tell enough
-	if w.over.IsZero() && (waiting > 0 || flying > 0 && !hanging || later > 0 && !spared) {
+	spared := 2*(putOff+flying) <= w.Readers || quiet // their class or relay takes them later: the others tell enough
+	if w.over.IsZero() && (waiting > 0 || flying > 0 && !hanging || putOff > 0 && !spared) {
 		return nil, nil
 	}
 	w.Paused = float64(w.Gone) > newsletter.MostGone*float64(w.Readers)
