@@ -28,6 +28,9 @@ type streak struct {
 // mostInARow is how many refusals for our sake, over several classes of recipients, are no coincidence.
 const mostInARow = 5
 
+// mostRemembered is how many refusals in a row are taken back at most when another class shows that the readers are not to blame.
+const mostRemembered = 100
+
 // Waits for the next probe double from the first to the last. A relay that is restarted is back within seconds; who may not send
 // will not be let in by asking often.
 const (
@@ -47,7 +50,9 @@ func (c *circuit) isOurs() bool {
 			return true
 		}
 	}
-	c.streak = c.streak[1:] // one class alone may refuse for ever
+	if len(c.streak) > mostRemembered { // one class alone may refuse for ever
+		c.streak = c.streak[1:]
+	}
 	return false
 }
 
@@ -74,13 +79,9 @@ func (g *gate) trip(w *worker, refuses bool, why string) {
 	if refuses {
 		first, last = firstWaitRefused, lastWaitRefused
 	}
-	if !c.open || c.refuses != refuses {
+	news := !c.open || c.refuses != refuses
+	if news {
 		c.wait = first
-		what := "relay out of reach, its mail waits or takes the next relay"
-		if refuses {
-			what = "relay refuses our mail, which waits or takes the next relay; mend what it says, and it goes on by itself"
-		}
-		g.log.Error(what, "relay", g.Name, "error", newsletter.Redact(why))
 	} else {
 		c.wait = min(2*c.wait, last)
 	}
@@ -89,6 +90,13 @@ func (g *gate) trip(w *worker, refuses bool, why string) {
 	}
 	c.open, c.refuses, c.probing, c.troubles = true, refuses, false, 0
 	c.retry = g.clock().Add(c.wait)
+	if news {
+		what := "relay out of reach, its mail waits or takes the next relay"
+		if refuses {
+			what = "relay refuses our mail, which waits or takes the next relay; mend what it says, and it goes on by itself"
+		}
+		g.log.Error(what, "relay", g.Name, "error", newsletter.Redact(why))
+	}
 	g.pool.tell()
 }
 

@@ -91,6 +91,31 @@ func TestWhatIsOursOpensTheCircuit(t *testing.T) {
 	}
 }
 
+// Refusals that began in one class of recipients are taken back too, when another class shows that no reader was to blame.
+func TestAStreakOfOneClassIsTakenBackWithTheRest(t *testing.T) {
+	script, mend, _ := refusing(smtptest.EndOfData, smtptest.Answer{Code: 554, Text: "Message rejected: Email address is not verified."})
+	relay := smtptest.NewServer(smtptest.Config{Script: script})
+	defer relay.Close()
+	box := newOutbox(20)
+	box.waiting[12].Address = "reader13@example.com"
+	c := &clock{now: start}
+	var text log
+	m := newMailer(box, relayAt(relay, 1))
+	m.Now, m.Log = c.Now, slog.New(slog.NewTextHandler(&text, nil))
+	stop := running(t, m)
+	eventually(t, "the circuit is open", func() bool { return strings.Contains(text.String(), "refuses our mail") })
+	mend()
+	c.add(time.Minute)
+	<-box.settled
+	stop()
+	for i := range 20 {
+		got := box.of(newsletter.SubscriberID(i + 1))
+		if last := got[len(got)-1]; last.State != newsletter.Sent {
+			t.Errorf("reader %d: %+v", i+1, last)
+		}
+	}
+}
+
 // A probe closes the circuit when the relay has been mended, without a restart.
 func TestAProbeClosesTheCircuit(t *testing.T) {
 	script, mend, _ := refusing(smtptest.EndOfData, smtptest.Answer{Code: 550, Enhanced: "5.7.26", Text: "DMARC policy"})

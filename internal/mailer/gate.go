@@ -209,7 +209,7 @@ func (g *gate) learn(w *worker, f *freight, v verdict, o newsletter.Outcome) (re
 			g.trip(w, false, said(o))
 		}
 	case aboutDay:
-		g.quota.spendDay(g.now())
+		g.quota.spendDay(f.looked, g.now())
 		g.answered(w)
 	}
 	w.probing = false

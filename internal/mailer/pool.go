@@ -99,7 +99,7 @@ type turn struct {
 	ok      bool
 	changed <-chan struct{} // not ok: ask again when this is closed
 	wait    time.Duration   // not ok: or after this; 0: not before
-	shut    bool            // not ok: the relay does not take mail
+	shut    bool            // the relay does not take mail; ok: the delivery is a probe
 }
 
 // next gives a worker the delivery that it may carry now.
@@ -124,7 +124,7 @@ func (p *pool) next(w *worker) turn {
 		w.busy = true
 		p.busy.Add(1)
 	}
-	return turn{Delivery: d, ok: true}
+	return turn{Delivery: d, ok: true, shut: w.gate.circuit.open}
 }
 
 // rest tells a worker to wait. When it is the last, and nothing is left, the pool is drained.

@@ -89,10 +89,10 @@ func (q *quota) giveBack() {
 	}
 }
 
-// spendDay says that the relay takes nothing more until its day ends.
-func (q *quota) spendDay(now time.Time) {
+// spendDay says that the relay took nothing more on the day of a try. The answer may come when that day is over.
+func (q *quota) spendDay(tried, now time.Time) {
 	q.advance(now)
-	q.dayOver = true
+	q.dayOver = q.dayOver || beginOfDay(tried, q.zone).Equal(beginOfDay(now, q.zone))
 }
 
 // beginOfDay is the first instant of a day in a zone. time.Date maps a midnight that a change of clocks skips to an instant beside it.

@@ -34,8 +34,9 @@ type worker struct {
 type freight struct {
 	newsletter.Delivery
 	message newsletter.Message
-	offered bool // its envelope rides behind the end of the last message
-	broken  int  // fresh connections that broke under it
+	offered bool      // its envelope rides behind the end of the last message
+	broken  int       // fresh connections that broke under it
+	looked  time.Time // when it was last seen to be due
 }
 
 // idle is how long a connection is kept without work. Relays close theirs after five minutes or so.
@@ -64,11 +65,11 @@ func (w *worker) take(ctx context.Context) (newsletter.Delivery, bool) {
 	var idling, waiting *time.Timer
 	for ctx.Err() == nil {
 		t := w.pool.next(w)
-		if t.ok {
-			return t.Delivery, true
-		}
 		if t.shut {
 			w.hangUp() // a probe begins anew: what the admin mended is often not known to a connection that was open before
+		}
+		if t.ok {
+			return t.Delivery, true
 		}
 		if idling == nil {
 			idling, waiting = time.NewTimer(idle), time.NewTimer(idle)
@@ -298,6 +299,7 @@ func (w *worker) connect(ctx context.Context, f *freight) bool {
 // its edition was paused. The next claim picks another form of it, or withdraws it.
 func (w *worker) stillDue(ctx context.Context, f *freight) bool {
 	now := w.Now()
+	f.looked = now
 	due := now.Before(f.Expires) && (f.Until.IsZero() || now.Before(f.Until))
 	if due {
 		var err error
