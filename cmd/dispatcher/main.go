@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -27,14 +26,6 @@ const (
 	exitFailed = 1
 	exitUsage  = 2
 )
-
-// leaveRoom uses half of the processors, since the relay most often runs on the same machine, and one that idles between two messages
-// costs more than it brings: measured on two, a sixth of the CPU for each message. The environment's GOMAXPROCS overrides it.
-func leaveRoom() {
-	if os.Getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(max(1, runtime.GOMAXPROCS(0)/2)) // of those that a container leaves us
-	}
-}
 
 // process is what a command gets from outside, so that tests can give it something else.
 type process struct {
