@@ -194,6 +194,8 @@ func (m *Mailer) tellTrial(t newsletter.Trial) {
 			"edition", t.Edition, "list", t.List, "first", t.Readers, "gone", t.Gone)
 	case !t.Waits.IsZero():
 		m.Log.Info("first wave sent, the rest waits for reports", "edition", t.Edition, "list", t.List, "first", t.Readers, "until", t.Waits.UTC().Format(time.RFC3339))
+	default:
+		m.Log.Info("first wave is sound, the rest goes", "edition", t.Edition, "list", t.List, "first", t.Readers, "gone", t.Gone)
 	}
 }
 

@@ -3,6 +3,7 @@ package mailer_test
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -485,5 +486,31 @@ func TestATestCopyGoesPastTheOutbox(t *testing.T) {
 	message.To = "no@example.net"
 	if err := mailer.SendOne(t.Context(), relayAt(relay, 1), message); err == nil || !strings.Contains(err.Error(), "no such user") {
 		t.Errorf("the relay's words are lost: %v", err)
+	}
+}
+
+// broken composes for nobody in the first half of an outbox of 20.
+type broken struct{ composer }
+
+func (b broken) Compose(ctx context.Context, d newsletter.Delivery, buffer []byte) (newsletter.Message, error) {
+	if d.Subscriber <= 10 {
+		return newsletter.Message{}, errors.New("the variant is gone")
+	}
+	return b.composer.Compose(ctx, d, buffer)
+}
+
+// What cannot be composed is told once for its edition, and holds up nobody else.
+func TestWhatCannotBeComposedHoldsUpNobody(t *testing.T) {
+	relay := smtptest.NewServer(smtptest.Config{})
+	defer relay.Close()
+	box := newOutbox(20)
+	var text log
+	m := newMailer(box, relayAt(relay, 2))
+	m.Composer, m.Log = broken{}, slog.New(slog.NewTextHandler(&text, nil))
+	stop := running(t, m)
+	wait(t, relay, 10)
+	stop()
+	if n := strings.Count(text.String(), "composing a message failed"); n != 1 {
+		t.Errorf("told %d times:\n%s", n, text.String())
 	}
 }

@@ -19,6 +19,7 @@ type pool struct {
 	gates   []*gate // in the order in which they are preferred
 	pass    int     // of the lane that was served last
 	changed chan struct{}
+	broken  map[newsletter.EditionID]bool // the log knows that messages of it cannot be composed
 
 	busy    atomic.Int32  // workers that carry something
 	drained chan struct{} // has a token when nothing waits and nobody carries anything
@@ -38,7 +39,7 @@ type lane struct {
 var strides = map[newsletter.Lane]int{newsletter.NoticeLane: 1, newsletter.AlertLane: 16, newsletter.DigestLane: 256}
 
 func newPool() *pool {
-	p := &pool{changed: make(chan struct{}), drained: make(chan struct{}, 1)}
+	p := &pool{changed: make(chan struct{}), drained: make(chan struct{}, 1), broken: map[newsletter.EditionID]bool{}}
 	for _, name := range newsletter.Lanes() {
 		p.lanes = append(p.lanes, &lane{name: name, stride: strides[name], wanted: make(chan struct{}, 1)})
 	}
@@ -78,6 +79,15 @@ func (p *pool) putBack(d newsletter.Delivery) {
 		}
 	}
 	p.tell()
+}
+
+// breaks notes that a message of an edition cannot be composed, and reports whether that is news.
+func (p *pool) breaks(id newsletter.EditionID) (news bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	news = !p.broken[id]
+	p.broken[id] = true
+	return news
 }
 
 // tell wakes all who wait for a change. The caller holds the lock.

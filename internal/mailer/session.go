@@ -240,8 +240,8 @@ func (s *session) ask(command []byte) (reply, error) {
 }
 
 // deliver sends a message's data and its end, and behind it the envelope of the message that follows, all in one write; then
-// it reads the reply: nil when the relay has taken responsibility. From the end's first octet on, the relay may have the
-// message (RFC 1047).
+// it reads the reply: nil when the relay has taken responsibility. Once the whole end has been handed to the system, the relay may
+// have the message whatever becomes of the line (RFC 1047).
 func (s *session) deliver(m, following *newsletter.Message) error {
 	s.carried++
 	data := append(m.Data, ".\r\n"...)

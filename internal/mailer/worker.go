@@ -122,10 +122,13 @@ func (w *worker) load(ctx context.Context, d newsletter.Delivery) *freight {
 	m, err := w.Composer.Compose(ctx, d, w.spare[:0])
 	if err != nil {
 		w.gate.abandoned(w)
-		if ctx.Err() == nil {
-			w.Log.Error("composing a message failed", "edition", d.Edition, "subscriber", d.Subscriber, "error", newsletter.Redact(err.Error()))
-			w.record(w.outcome(d, err))
+		if ctx.Err() != nil {
+			return nil
 		}
+		if w.pool.breaks(d.Edition) {
+			w.Log.Error("composing a message failed", "edition", d.Edition, "subscriber", d.Subscriber, "error", newsletter.Redact(err.Error()))
+		}
+		w.record(w.outcome(d, err))
 		return nil
 	}
 	w.spare = nil
