@@ -25,7 +25,7 @@ func Lanes() []Lane { return []Lane{NoticeLane, AlertLane, DigestLane} }
 
 // Lane is where the editions of a kind of list go.
 func (k Kind) Lane() Lane {
-	if k == Alert {
+	if k == Alert || k == Reminder {
 		return AlertLane
 	}
 	return DigestLane
@@ -73,7 +73,14 @@ type Delivery struct {
 	FirstDue time.Time // fixes the message's Date for life
 	Expires  time.Time // no try is made from then on
 	KeyID    KeyID     // the key its links and Message-ID are made with
+	Follows  Followed
 	Seen     int64     // what the outbox knew of the readers' wishes when it gave the delivery out; for its own use
+}
+
+// Followed is the edition that another one answers, in a thread. The zero value: none.
+type Followed struct {
+	Edition EditionID
+	KeyID   KeyID // the key that its Message-IDs are made with
 }
 
 // Claim asks the outbox for deliveries.

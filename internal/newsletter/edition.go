@@ -50,10 +50,13 @@ func (e *NoEdition) Error() string { return string(e.Fate) }
 
 // Content is what one variant of an edition says: what the templates are run on.
 type Content struct {
-	List     List
-	Language string // BCP 47, of the variant's own words
-	Items    []Item // in reading order, the lead first
-	Moment   time.Time
+	List      List
+	Kind      Kind   // empty: the list's
+	Language  string // BCP 47, of the variant's own words
+	Items     []Item // in reading order, the lead first
+	Reminders []Item // a digest's open actions that its readers have had as an alert: a line each, and no news
+	Follows   bool   // it answers an earlier message to the same reader, in a thread (RFC 5322 section 3.6.4)
+	Moment    time.Time
 }
 
 // Personal is what differs from reader to reader: it is spliced into the holes of a variant.
@@ -61,6 +64,7 @@ type Personal struct {
 	Address     Address
 	Name        string // one line; empty: the greeting does without
 	MessageID   string // without angle brackets
+	Follows     string // the Message-ID of the message that this one answers; empty: of none
 	Date        time.Time
 	Unsubscribe string // URL, https: the page for a GET, one-click for a POST (RFC 8058)
 	Mailto      string // URI that asks to leave by mail (RFC 6068); empty: no mail to us is read

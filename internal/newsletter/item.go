@@ -52,6 +52,10 @@ type Item struct {
 	Deadline time.Time // actions: zero means none was given, and Expires counts
 	Expires  time.Time // actions: when one without a deadline is taken to be over
 	Urgent   bool      // actions: starts an alert
+	Ended    time.Time // actions: when an editor closed it; zero: not
+	Won      bool      // actions that have ended: with what it asked for
+	Ending   string    // actions that have ended: how, in the editor's words; may be empty
+	Code     string    // actions: names its stable link; empty where it has none
 
 	State  ItemState
 	Reason string // why it is held or dropped; empty when queued
@@ -63,10 +67,14 @@ func (i Item) Closes() time.Time {
 	if i.Kind != Action {
 		return time.Time{}
 	}
-	if !i.Deadline.IsZero() {
-		return i.Deadline
+	closes := i.Deadline
+	if closes.IsZero() {
+		closes = i.Expires
 	}
-	return i.Expires
+	if !i.Ended.IsZero() && (closes.IsZero() || i.Ended.Before(closes)) {
+		return i.Ended
+	}
+	return closes
 }
 
 // Open reports whether the item may still be mailed at an instant. Articles always may.

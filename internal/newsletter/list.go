@@ -5,10 +5,12 @@ import "time"
 // Kind is the kind of a list and of its editions.
 type Kind string
 
-// The kinds of list.
+// The kinds. A list is a digest or an alert; an alert may be followed by the other two, which go to those who got it.
 const (
-	Digest Kind = "digest" // many items on a schedule
-	Alert  Kind = "alert"  // one or a few actions, at once
+	Digest   Kind = "digest"   // many items on a schedule
+	Alert    Kind = "alert"    // one or a few actions, at once
+	Reminder Kind = "reminder" // an action closes soon
+	Update   Kind = "update"   // an action has ended
 )
 
 // List is what people subscribe to.
