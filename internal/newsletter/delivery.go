@@ -74,7 +74,7 @@ type Delivery struct {
 	Expires  time.Time // no try is made from then on
 	KeyID    KeyID     // the key its links and Message-ID are made with
 	Follows  Followed
-	Seen     int64     // what the outbox knew of the readers' wishes when it gave the delivery out; for its own use
+	Seen     int64 // what the outbox knew of the readers' wishes when it gave the delivery out; for its own use
 }
 
 // Followed is the edition that another one answers, in a thread. The zero value: none.
