@@ -138,9 +138,9 @@ Try "dispatcher demo" to see the whole loop on this machine without any set-up.`
 		return usagef("%s\nRun \"%s --help\" for what it takes.", err, cmd.CommandPath())
 	})
 	root.AddCommand(
-		newServeCommand(p), newDemoCommand(p), newCheckCommand(p), newPreviewCommand(p), newSendCommand(p), newFetchCommand(p),
+		newServeCommand(p), newDemoCommand(p), newCheckCommand(p), newPlanCommand(p), newPreviewCommand(p), newSendCommand(p), newFetchCommand(p),
 		newImportCommand(p), newItemsCommand(p), newSubscribersCommand(p), newEditionsCommand(p),
-		newBounceCommand(p), newVersionCommand(),
+		newReleaseCommand(p), newBounceCommand(p), newVersionCommand(),
 	)
 	for _, c := range root.Commands() {
 		strict(c)

@@ -87,7 +87,11 @@ func furnish(p process, cfg config.Config) (*office, error) {
 	for i, l := range cfg.Lists {
 		if l.Schedule != "" {
 			if _, err := scheduler.Parse(l.Schedule, l.Zone); err != nil {
-				problems = append(problems, cfg.Problem(fmt.Sprintf("lists[%d].schedule", i), l.Schedule, err.Error(), "write a five-field cron line, or one such as Mon 09:00"))
+				what, cure, told := strings.Cut(err.Error(), ": ")
+				if !told {
+					cure = "write a five-field cron line, or one such as Mon 09:00"
+				}
+				problems = append(problems, cfg.Problem(fmt.Sprintf("lists[%d].schedule", i), l.Schedule, what, cure))
 			}
 		}
 		if err := o.renderer.CheckSubject(l.Subject); l.Subject != "" && err != nil {
@@ -125,7 +129,7 @@ func listsOf(cfg config.Config) (lists []newsletter.List) {
 		lists = append(lists, newsletter.List{
 			ID: l.ID, Kind: l.Kind, Title: l.Title, Description: l.Description, Schedule: l.Schedule, Zone: l.Zone, Topics: l.Topics,
 			MaxItems: l.MaxItems, MaxAge: l.MaxAge, Wait: l.Wait, Subject: l.Subject, Language: l.Language,
-			FirstWave: newsletter.FirstWave(l.FirstWave),
+			FirstWave: newsletter.FirstWave(l.FirstWave), Local: l.Local, OnMissed: l.OnMissed, MaxLateness: l.MaxLateness, Reminder: l.Reminder,
 		})
 	}
 	return lists
@@ -189,9 +193,14 @@ func (o *office) list(id string) (newsletter.List, error) {
 
 // desk is where editions are made.
 func (o *office) desk() *edition.Desk {
-	return &edition.Desk{
+	d := &edition.Desk{
 		Queue: o.store, Renderer: o.renderer, Topics: o.topics, Proofs: o.config.ProofTo, Rehearsal: o.config.Rehearsal, Now: o.now,
+		AtMost: newsletter.AtMost(o.config.Alerts.AtMost), Quiet: newsletter.QuietHours(o.config.Alerts.QuietHours),
 	}
+	if o.config.ActionLinks == "stable" {
+		d.Links = o.publisher.PublicURL + "/a/"
+	}
+	return d
 }
 
 func (o *office) ingester() *ingest.Ingester {

@@ -187,6 +187,13 @@ func (o *office) waitFor(cmd *cobra.Command, id newsletter.EditionID) error {
 
 // sendHere sends what is in the outbox until an edition is done.
 func (o *office) sendHere(cmd *cobra.Command, id newsletter.EditionID) error {
+	held, err := o.store.Beat(cmd.Context(), o.now())
+	if err != nil {
+		return err
+	}
+	if held != "" {
+		return fmt.Errorf("the edition is made and waits, for all mail is held back: %s; `dispatcher release` lets it go", held)
+	}
 	ctx, done := context.WithCancel(cmd.Context())
 	defer done()
 	g, ctx := errgroup.WithContext(ctx)

@@ -41,6 +41,9 @@ func (o *office) serve(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, release()) }()
+	if _, err := o.store.Beat(ctx, o.now()); err != nil { // before the mailer looks: it may have to hold back; the scheduler tells why
+		return err
+	}
 	run, err := o.rooms(ctx)
 	if err != nil {
 		return err

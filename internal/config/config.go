@@ -25,6 +25,8 @@ type Config struct {
 	Lists  []List  `yaml:"lists"` // at least one
 	Alerts Alerts  `yaml:"alerts"`
 
+	ActionLinks string `yaml:"action_links"` // direct, to the petition, or stable: PublicURL/a/CODE, the same for every reader
+
 	Rehearsal bool                 `yaml:"rehearsal"` // mail goes to ProofTo alone
 	ProofTo   []newsletter.Address `yaml:"proof_to"`
 
@@ -139,22 +141,29 @@ type List struct {
 	Title       string          `yaml:"title"`
 	Description string          `yaml:"description"` // one line, may be empty
 	Schedule    string          `yaml:"schedule"`    // five-field cron line; empty: an alert list, or sent by hand
-	Timezone    string          `yaml:"timezone"`
-	Zone        *time.Location  `yaml:"-"`          // what Timezone names
-	Topics      []string        `yaml:"topics"`     // empty: every item
-	MaxItems    int             `yaml:"max_items"`  // 0: no limit
-	MaxAge      time.Duration   `yaml:"max_age"`    // an item that has waited longer is not chosen
-	Wait        time.Duration   `yaml:"wait"`       // alerts: how long actions that come together are gathered
-	FirstWave   FirstWave       `yaml:"first_wave"` // zero: no wait for reports
-	Subject     string          `yaml:"subject"`    // text/template; empty: the title of the first item
-	Language    string          `yaml:"language"`   // BCP 47
+
+	Timezone        string         `yaml:"timezone"`         // an IANA zone, or subscriber: each reader's own; never empty
+	DefaultTimezone string         `yaml:"default_timezone"` // with subscriber, never empty: the clock of readers whose zone is not known
+	Local           bool           `yaml:"-"`                // Timezone is subscriber
+	Zone            *time.Location `yaml:"-"`                // what Timezone names, or DefaultTimezone where Local
+
+	OnMissed    newsletter.OnMissed `yaml:"on_missed"`    // what becomes of slots that came while nothing ran
+	MaxLateness time.Duration       `yaml:"max_lateness"` // a slot or a reminder that is later is skipped
+
+	Topics    []string      `yaml:"topics"`     // empty: every item
+	MaxItems  int           `yaml:"max_items"`  // 0: no limit
+	MaxAge    time.Duration `yaml:"max_age"`    // an item that has waited longer is not chosen
+	Wait      time.Duration `yaml:"wait"`       // alerts: how long actions that come together are gathered
+	Reminder  time.Duration `yaml:"reminder"`   // alerts: how long before an action's deadline those who got it are reminded; 0: never
+	FirstWave FirstWave     `yaml:"first_wave"` // zero: no wait for reports
+	Subject   string        `yaml:"subject"`    // text/template; empty: the title of the first item
+	Language  string        `yaml:"language"`   // BCP 47
 }
 
-// Alerts are limits for one reader over all alert lists. They are without effect in this version;
-// Config.Warnings says so where they are given.
+// Alerts are limits for one reader over all alert lists.
 type Alerts struct {
-	AtMost     string `yaml:"at_most"`
-	QuietHours string `yaml:"quiet_hours"`
+	AtMost     AtMost     `yaml:"at_most"`
+	QuietHours QuietHours `yaml:"quiet_hours"`
 }
 
 // HTTP is where the web pages listen, as host:port.
@@ -173,10 +182,11 @@ type Log struct {
 // relays, feeds and lists bring defaults of their own.
 func Default() Config {
 	return Config{
-		Durability: "full",
-		OnUnknown:  OnUnknown{Alert: "retry", Digest: "retry"},
-		HTTP:       HTTP{Listen: "127.0.0.1:8080", AdminListen: "127.0.0.1:8081"},
-		Log:        Log{Level: "info", Format: "text"},
+		ActionLinks: "direct",
+		Durability:  "full",
+		OnUnknown:   OnUnknown{Alert: "retry", Digest: "retry"},
+		HTTP:        HTTP{Listen: "127.0.0.1:8080", AdminListen: "127.0.0.1:8081"},
+		Log:         Log{Level: "info", Format: "text"},
 	}
 }
 
@@ -211,5 +221,12 @@ func DefaultActions() Actions {
 }
 
 func defaultList() List {
-	return List{MaxItems: 12, MaxAge: 30 * day, Wait: 10 * time.Minute, Language: "en"}
+	return List{
+		OnMissed:    newsletter.MissedLatest,
+		MaxLateness: 12 * time.Hour,
+		MaxItems:    12,
+		MaxAge:      30 * day,
+		Wait:        10 * time.Minute,
+		Language:    "en",
+	}
 }

@@ -50,6 +50,9 @@ func parseDuration(text string) (time.Duration, error) {
 
 // spell is a duration as an admin would write it, without units that are 0.
 func spell(d time.Duration) string {
+	if d >= day && d%day == 0 {
+		return strconv.FormatInt(int64(d/day), 10) + "d"
+	}
 	text := d.String()
 	if strings.HasSuffix(text, "m0s") {
 		text = strings.TrimSuffix(text, "0s")
@@ -58,27 +61,4 @@ func spell(d time.Duration) string {
 		text = strings.TrimSuffix(text, "0m")
 	}
 	return text
-}
-
-// parseAtMost checks so many in a time: 1 per 24h.
-func parseAtMost(text string) error {
-	words := strings.Fields(text)
-	if len(words) == 3 && words[1] == "per" {
-		n, err := strconv.ParseUint(words[0], 10, 31)
-		if d, durationErr := parseDuration(words[2]); err == nil && n > 0 && durationErr == nil && d > 0 {
-			return nil
-		}
-	}
-	return &misfit{"is not a limit", "write it like 1 per 24h"}
-}
-
-// parseQuietHours checks two times of day: 22:00-07:00.
-func parseQuietHours(text string) error {
-	from, until, _ := strings.Cut(text, "-")
-	_, fromErr := time.Parse("15:04", from)
-	_, untilErr := time.Parse("15:04", until)
-	if fromErr != nil || untilErr != nil || from == until {
-		return &misfit{"is not a span of the day", "write two times of day, such as 22:00-07:00"}
-	}
-	return nil
 }

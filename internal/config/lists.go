@@ -40,6 +40,7 @@ func (c *checker) lists() {
 		c.oneLine(child(key, "description"), list.Description)
 		c.kindAndSchedule(key, list)
 		c.zone(key, list)
+		c.slots(key, list)
 		c.listTopics(child(key, "topics"), list.Topics)
 		c.listLimits(key, list)
 		c.looks(key, list)
@@ -71,19 +72,87 @@ func (c *checker) kindAndSchedule(key string, list *List) {
 	list.Schedule = line
 }
 
+// localClock is the timezone of a list whose schedule is on each reader's own clock.
+const localClock = "subscriber"
+
+// zone settles on whose clock a list's schedule is.
 func (c *checker) zone(key string, list *List) {
-	key = child(key, "timezone")
-	if list.Timezone == "" {
-		list.Timezone = "UTC"
+	zoneKey, defaultKey := child(key, "timezone"), child(key, "default_timezone")
+	switch {
+	case list.Timezone == localClock && list.Kind == newsletter.Alert:
+		c.problem(zoneKey, list.Timezone, "is on an alert list, which has no schedule: alerts go at once, and quiet hours are on each reader's own clock anyway", "name the zone that counts for readers whose own is not known, such as America/New_York")
+	case list.Timezone == localClock:
+		c.localZone(defaultKey, list)
+	default:
+		c.fixedZone(zoneKey, list)
+		c.idleZone(defaultKey, list)
+	}
+}
+
+func (c *checker) localZone(key string, list *List) {
+	list.Local = true
+	if list.DefaultTimezone == "" {
+		list.DefaultTimezone = "UTC"
 		if list.Schedule != "" {
-			c.warn(key, "", "is not given, so the schedule is read as UTC", "name the zone of your readers, such as America/New_York")
+			c.warn(key, "", "is not given, so the schedule is read as UTC for readers whose zone is not known", "name the zone of most of your readers, such as America/New_York")
 		}
 	}
-	if list.Timezone == "subscriber" {
-		c.problem(key, list.Timezone, "is not in this version", "name one zone for all readers of the list, such as America/New_York")
+	list.Zone = c.location(key, list.DefaultTimezone)
+}
+
+func (c *checker) fixedZone(key string, list *List) {
+	if list.Timezone == "" {
+		list.Timezone = "UTC"
+		switch {
+		case list.Schedule != "":
+			c.warn(key, "", "is not given, so the schedule is read as UTC", "name the zone of your readers, such as America/New_York")
+		case list.Kind == newsletter.Alert && c.cfg.Alerts.QuietHours != QuietHours{}:
+			c.warn(key, "", "is not given, so alerts.quiet_hours are read as UTC for readers whose zone is not known", "name the zone of most of your readers, such as America/New_York")
+		}
+	}
+	if near := nearest(list.Timezone, []string{localClock}); near != "" && list.Kind == newsletter.Digest {
+		c.problem(key, list.Timezone, "is not the name of a zone", didYouMean(list.Timezone, []string{near}))
 		return
 	}
 	list.Zone = c.location(key, list.Timezone)
+}
+
+// idleZone looks at a default zone that nothing uses.
+func (c *checker) idleZone(key string, list *List) {
+	if list.DefaultTimezone == "" {
+		return
+	}
+	c.location(key, list.DefaultTimezone)
+	cure := "write timezone: " + localClock + ", or take it out"
+	if list.Kind == newsletter.Alert {
+		cure = "write that zone under timezone"
+	}
+	c.warn(key, list.DefaultTimezone, "has no effect without timezone: "+localClock, cure)
+}
+
+// slots checks what becomes of slots and reminders that are late, and when reminders come.
+func (c *checker) slots(key string, list *List) {
+	missedKey, latenessKey, reminderKey := child(key, "on_missed"), child(key, "max_lateness"), child(key, "reminder")
+	c.oneOf(missedKey, string(list.OnMissed), string(newsletter.MissedLatest), string(newsletter.MissedSkip))
+	c.atLeast(latenessKey, list.MaxLateness, 5*time.Minute)
+	const most = 30 * day
+	switch r := list.Reminder; {
+	case r == 0:
+	case r < time.Hour:
+		c.problem(reminderKey, spell(r), "is too short", "write 1h or more, or 0s for none")
+	case r > most:
+		c.problem(reminderKey, spell(r), "is too long", "write "+spell(most)+" or less")
+	}
+	alert := list.Kind == newsletter.Alert
+	switch {
+	case !alert && c.source.given(reminderKey):
+		c.warn(reminderKey, spell(list.Reminder), "has no effect on a digest", "take it out")
+	case alert && c.source.given(missedKey):
+		c.warn(missedKey, string(list.OnMissed), "has no effect on an alert list", "take it out")
+	}
+	if alert && list.Reminder == 0 && c.source.given(latenessKey) {
+		c.warn(latenessKey, spell(list.MaxLateness), "has no effect on an alert list without a reminder", "give it a reminder, or take it out")
+	}
 }
 
 // location is the zone that a name stands for. Where there is none it has told so.

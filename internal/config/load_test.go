@@ -120,13 +120,15 @@ func TestSmallestConfigGetsEveryDefault(t *testing.T) {
 		Lists: []config.List{{
 			ID: "iran-weekly", Kind: newsletter.Digest, Title: "Iran Weekly",
 			Schedule: "0 9 * * MON", Timezone: "America/New_York", Zone: zone,
+			OnMissed: newsletter.MissedLatest, MaxLateness: 12 * time.Hour,
 			MaxItems: 12, MaxAge: 30 * day, Wait: 10 * time.Minute, Language: "en",
 		}},
-		Durability: "full",
-		OnUnknown:  config.OnUnknown{Alert: "retry", Digest: "retry"},
-		HTTP:       config.HTTP{Listen: "127.0.0.1:8080", AdminListen: "127.0.0.1:8081"},
-		Log:        config.Log{Level: "info", Format: "text"},
-		DataDir:    filepath.Join(filepath.Dir(path), "data"),
+		ActionLinks: "direct",
+		Durability:  "full",
+		OnUnknown:   config.OnUnknown{Alert: "retry", Digest: "retry"},
+		HTTP:        config.HTTP{Listen: "127.0.0.1:8080", AdminListen: "127.0.0.1:8081"},
+		Log:         config.Log{Level: "info", Format: "text"},
+		DataDir:     filepath.Join(filepath.Dir(path), "data"),
 	}
 	if diff := cmp.Diff(want, got, ignoring()); diff != "" {
 		t.Errorf("Load (-want +got):\n%s", diff)
@@ -143,6 +145,7 @@ bounce_address: bounces@news.example.org
 alerts:
   at_most: 1 per 24h
   quiet_hours: "22:00-07:00"
+action_links: stable
 public_url: https://news.example.org
 publisher:
   name: Example Magazine
@@ -202,7 +205,16 @@ lists:
     kind: alert
     title: Take action now
     topics: []
+    timezone: America/New_York
     wait: 10m
+    max_lateness: 6h
+    reminder: 1d12h
+  - id: morning
+    schedule: daily 07:30
+    timezone: subscriber
+    default_timezone: Asia/Tehran
+    on_missed: skip
+    max_lateness: 5m
 `
 
 func TestFullerConfigLoadsWithItsWarningsAlone(t *testing.T) {
@@ -211,7 +223,7 @@ func TestFullerConfigLoadsWithItsWarningsAlone(t *testing.T) {
 	for _, w := range cfg.Warnings() {
 		keys = append(keys, w.Key)
 	}
-	want := []string{"alerts.at_most", "alerts.quiet_hours", "relays[0].provider", "lists[0].topics[1]"}
+	want := []string{"relays[0].provider", "lists[0].topics[1]"}
 	if diff := cmp.Diff(want, keys); diff != "" {
 		t.Errorf("keys that are warned of (-want +got):\n%s", diff)
 	}
@@ -221,17 +233,25 @@ func TestFullerConfigLoadsWithItsWarningsAlone(t *testing.T) {
 	if got := cfg.Feeds[0].Exclude.TitlePrefixes; !cmp.Equal(got, []string{"Podcast:"}) {
 		t.Errorf("excluded title prefixes are %q", got)
 	}
-	if l := cfg.Lists[1]; l.Kind != newsletter.Alert || l.Zone != time.UTC {
-		t.Errorf("the alert list is %q in %v", l.Kind, l.Zone)
+	if l := cfg.Lists[1]; l.Kind != newsletter.Alert || l.Zone.String() != "America/New_York" || l.Local || l.MaxLateness != 6*time.Hour || l.Reminder != 36*time.Hour {
+		t.Errorf("the alert list is %+v", l)
+	}
+	if l := cfg.Lists[2]; !l.Local || l.Zone.String() != "Asia/Tehran" || l.OnMissed != newsletter.MissedSkip || l.MaxLateness != 5*time.Minute {
+		t.Errorf("the list on the readers' clocks is %+v", l)
+	}
+	limits := config.Alerts{AtMost: config.AtMost{N: 1, Per: 24 * time.Hour}, QuietHours: config.QuietHours{From: 22 * time.Hour, Until: 7 * time.Hour}}
+	if cfg.Alerts != limits || cfg.ActionLinks != "stable" {
+		t.Errorf("alerts are limited to %v, and link %s; want %v, and stable", cfg.Alerts, cfg.ActionLinks, limits)
 	}
 }
 
 func TestDefaultIsWhatAnEmptySectionGets(t *testing.T) {
 	got := mustLoad(t, smallest)
 	want := config.Default()
-	if got.HTTP != want.HTTP || got.Log != want.Log || got.Durability != want.Durability || got.OnUnknown != want.OnUnknown {
-		t.Errorf("loaded %v %v %s %v, Default has %v %v %s %v",
-			got.HTTP, got.Log, got.Durability, got.OnUnknown, want.HTTP, want.Log, want.Durability, want.OnUnknown)
+	if got.HTTP != want.HTTP || got.Log != want.Log || got.Durability != want.Durability || got.OnUnknown != want.OnUnknown ||
+		got.Alerts != want.Alerts || got.ActionLinks != want.ActionLinks {
+		t.Errorf("loaded %v %v %s %v %v %s, Default has %v %v %s %v %v %s",
+			got.HTTP, got.Log, got.Durability, got.OnUnknown, got.Alerts, got.ActionLinks, want.HTTP, want.Log, want.Durability, want.OnUnknown, want.Alerts, want.ActionLinks)
 	}
 }
 

@@ -20,6 +20,8 @@ const (
 	own       = "give each its own (upper and lower case count as the same)"
 	noClear   = "use implicit or starttls; none is for a relay on this machine (127.0.0.1, ::1, localhost)"
 	rates     = "write so many per second, minute, hour or day, such as 50/s, 300/m or 1000/h"
+	limits    = "write how many alerts in how long, such as 1 per 24h: 1 or more, from 1h to 31d"
+	quiet     = "write two times of day from 00:00 to 23:59, such as 22:00-07:00"
 	plainOne  = "write one plain address, such as news@example.org, without a name"
 )
 
@@ -140,18 +142,26 @@ func TestProblemsOfMeaning(t *testing.T) {
 			`config.yaml:10: lists[1].kind: "digset" is not a choice here; did you mean "digest"?`,
 			`config.yaml:11: lists[2].schedule: "Mon 09:00" is on an alert list, which is mailed whenever an action is urgent; take the schedule out, or make the kind digest`,
 		}},
-		"schedules": {edited(t, "schedule: Mon 09:00", `schedule: "@daily"`) + "  - {id: b, schedule: Mon 25:00}\n  - {id: c, schedule: Foo 09:00}\n  - {id: d, schedule: CRON_TZ=UTC 0 9 * * 1}\n  - {id: e, schedule: 0 9 * * MON#1}\n", []string{
-			`config.yaml:9: lists[0].schedule: "@daily" is not a schedule; ` + schedules,
-			`config.yaml:10: lists[1].schedule: "Mon 25:00" has no time of day such as 09:00; ` + schedules,
-			`config.yaml:11: lists[2].schedule: "Foo 09:00" does not begin with days of the week; ` + schedules,
-			`config.yaml:12: lists[3].schedule: "CRON_TZ=UTC 0 9 * * 1" is not a schedule; ` + schedules,
-			`config.yaml:13: lists[4].schedule: "0 9 * * MON#1" is not a schedule; ` + schedules,
-		}},
-		"zones": {edited(t, "America/New_York", "subscriber") + "  - {id: b, timezone: Local}\n  - {id: c, timezone: Europe/Atlantis}\n  - {id: d, timezone: ../etc/passwd}\n", []string{
-			`config.yaml:9: lists[0].timezone: "subscriber" is not in this version; name one zone for all readers of the list, such as America/New_York`,
+		"zones": {edited(t, "America/New_York", "subscribers") + "  - {id: b, timezone: Local}\n  - {id: c, timezone: Europe/Atlantis}\n  - {id: d, timezone: ../etc/passwd}\n" +
+			"  - {id: e, timezone: subscriber, default_timezone: subscriber}\n  - {id: f, timezone: UTC, default_timezone: Local}\n  - {id: g, kind: alert, timezone: subscriber, default_timezone: UTC}\n  - {id: h, kind: alert, timezone: Subscriber}\n", []string{
+			`config.yaml:9: lists[0].timezone: "subscribers" is not the name of a zone; did you mean "subscriber"?`,
 			`config.yaml:10: lists[1].timezone: "Local" is not the name of a zone; ` + zones,
 			`config.yaml:11: lists[2].timezone: "Europe/Atlantis" is not the name of a zone; ` + zones,
 			`config.yaml:12: lists[3].timezone: "../etc/passwd" is not the name of a zone; ` + zones,
+			`config.yaml:13: lists[4].default_timezone: "subscriber" is not the name of a zone; ` + zones,
+			`config.yaml:14: lists[5].default_timezone: "Local" is not the name of a zone; ` + zones,
+			`config.yaml:15: lists[6].timezone: "subscriber" is on an alert list, which has no schedule: alerts go at once, and quiet hours are on each reader's own clock anyway; ` +
+				"name the zone that counts for readers whose own is not known, such as America/New_York",
+			`config.yaml:16: lists[7].timezone: "Subscriber" is not the name of a zone; ` + zones,
+		}},
+		"slots": {edited(t, "{id:", "{on_missed: all, max_lateness: 299s, id:") + "  - {id: a, kind: alert, max_lateness: 0s, reminder: 59m}\n  - {id: b, kind: alert, reminder: 31d}\n  - {id: c, on_missed: Skip, reminder: 30d1m}\n", []string{
+			`config.yaml:9: lists[0].on_missed: "all" is not a choice here; choose one of: latest, skip`,
+			`config.yaml:9: lists[0].max_lateness: "4m59s" is too short; write 5m or more`,
+			`config.yaml:10: lists[1].max_lateness: "0s" is too short; write 5m or more`,
+			`config.yaml:10: lists[1].reminder: "59m" is too short; write 1h or more, or 0s for none`,
+			`config.yaml:11: lists[2].reminder: "31d" is too long; write 30d or less`,
+			`config.yaml:12: lists[3].on_missed: "Skip" is not a choice here; did you mean "skip"?`,
+			`config.yaml:12: lists[3].reminder: "720h1m" is too long; write 30d or less`,
 		}},
 		"looks": {edited(t, "{id:", `{max_items: -1, max_age: 0s, topics: [""], subject: "{{.Lead", language: e, id:`), []string{
 			`config.yaml:9: lists[0].max_items: "-1" is too small; write a number of items, or 0 for no limit`,
@@ -162,18 +172,22 @@ func TestProblemsOfMeaning(t *testing.T) {
 		}},
 		"the rest": {smallest + "rehearsal: true\nalerts: {at_most: often, quiet_hours: night}\nhttp: {listen: \":99999\", admin_listen: localhost}\nlog: {level: inf, format: xml}\ntemplates_dir: nowhere\n", []string{
 			`config.yaml:10: rehearsal: "true" has nobody to mail to; give the addresses of those who look at it under proof_to`,
-			`config.yaml:11: alerts.at_most: "often" is not a limit; write it like 1 per 24h`,
-			`config.yaml:11: alerts.quiet_hours: "night" is not a span of the day; write two times of day, such as 22:00-07:00`,
+			`config.yaml:11: alerts.at_most: "often" is not a limit; ` + limits,
+			`config.yaml:11: alerts.quiet_hours: "night" is not a span of the day; ` + quiet,
 			`config.yaml:12: http.listen: ":99999" is no place to listen; write host:port, such as 127.0.0.1:8080`,
 			`config.yaml:12: http.admin_listen: "localhost" is no place to listen; write host:port, such as 127.0.0.1:8080`,
 			`config.yaml:13: log.level: "inf" is not a choice here; did you mean "info"?`,
 			`config.yaml:13: log.format: "xml" is not a choice here; choose one of: text, json`,
 			`config.yaml:14: templates_dir: "nowhere" is not a folder that can be read; name the folder with your templates, or take the line out`,
 		}},
-		"choices at the top": {smallest + "durability: safe\non_unknown: {alert: drop, digest: Hold}\n", []string{
-			`config.yaml:10: durability: "safe" is not a choice here; choose one of: full, normal`,
-			`config.yaml:11: on_unknown.alert: "drop" is not a choice here; choose one of: retry, hold`,
-			`config.yaml:11: on_unknown.digest: "Hold" is not a choice here; did you mean "hold"?`,
+		"quiet hours of no length": {smallest + "alerts: {quiet_hours: 7:00-07:00}\n", []string{
+			`config.yaml:10: alerts.quiet_hours: "7:00-07:00" begins and ends at the same time; ` + quiet + ", or take the line out: then no hour is quiet",
+		}},
+		"choices at the top": {smallest + "action_links: tracked\ndurability: safe\non_unknown: {alert: drop, digest: Hold}\n", []string{
+			`config.yaml:10: action_links: "tracked" is not a choice here; choose one of: direct, stable`,
+			`config.yaml:11: durability: "safe" is not a choice here; choose one of: full, normal`,
+			`config.yaml:12: on_unknown.alert: "drop" is not a choice here; choose one of: retry, hold`,
+			`config.yaml:12: on_unknown.digest: "Hold" is not a choice here; did you mean "hold"?`,
 		}},
 		"two pages on one port": {smallest + "http: {listen: 127.0.0.1:8081}\n", []string{
 			`config.yaml:10: http.admin_listen: "127.0.0.1:8081" is the same as http.listen; give the admin page a port of its own`,
@@ -188,6 +202,57 @@ func TestProblemsOfMeaning(t *testing.T) {
 	}
 }
 
+func TestProblemsOfSchedules(t *testing.T) {
+	const five = `write minute, hour, day of month, month and day of week, such as "0 9 * * MON"`
+	const written = `write the times out, such as "daily 07:30", or "0 */4 * * *" for every fourth hour`
+	tests := map[string]string{
+		" ":                                  "is not a schedule; " + schedules,
+		"weekly":                             "is not a schedule; " + schedules,
+		"daily":                              `has no time of day; write "daily 09:00", or another time`,
+		"9:15":                               `does not say on which days; write "daily 9:15", or name the days, as in "Mon,Thu 9:15"`,
+		"Mon 25:00":                          "has no time of day such as 09:00; " + schedules,
+		"Mon 9am":                            "has no time of day such as 09:00; " + schedules,
+		"Foo 09:00":                          "does not begin with days of the week; " + schedules,
+		"09:00 Mon":                          "does not begin with days of the week; " + schedules,
+		"Mon, Thu 09:00":                     "is not a schedule; " + schedules,
+		"Mon 09:00 Europe/Berlin":            "is not a schedule; " + schedules,
+		"CRON_TZ=UTC 0 9 * * 1":              "has a time zone in it; take it out: the zone goes under timezone",
+		"TZ=":                                "has a time zone in it; take it out: the zone goes under timezone",
+		"tz=Europe/Berlin @daily":            "has a time zone in it; take it out: the zone goes under timezone",
+		"@hourly":                            `has an @ word, which is not read here; write "0 * * * *"`,
+		"@daily":                             `has an @ word, which is not read here; write "daily 00:00", or another time`,
+		" @Midnight ":                        `has an @ word, which is not read here; write "daily 00:00", or another time`,
+		"@weekly":                            `has an @ word, which is not read here; write "Sun 00:00", or another day and time`,
+		"@monthly":                           `has an @ word, which is not read here; write "0 0 1 * *"`,
+		"@annually":                          `has an @ word, which is not read here; write "0 0 1 1 *"`,
+		"@every 4h":                          "has an @ word, which is not read here; " + written,
+		"@reboot":                            "has an @ word, which is not read here; " + written,
+		"0 0 9 * * 1":                        `has six fields, as if it began with seconds; leave the seconds out, a minute is the smallest step: write "0 9 * * 1"`,
+		"0 0 9 * * MON#1":                    "has 6 fields where a cron line has five; " + five,
+		"0 9 *":                              "has 3 fields where a cron line has five; " + five,
+		"0 0 9 * * MON 2026":                 "has 7 fields where a cron line has five; " + five,
+		"0 9 * * MON#1":                      `has "MON#1" in it, which is no field of a cron line here; ` + schedules,
+		"0 9 * * \u202e":                     `has "\u202e" in it, which is no field of a cron line here; ` + schedules,
+		"0 9 * * " + strings.Repeat("é", 70): `has "` + strings.Repeat("é", 60) + `…" in it, which is no field of a cron line here; ` + schedules,
+	}
+	for schedule, want := range tests {
+		got := problems(t, edited(t, "schedule: Mon 09:00", `schedule: "`+schedule+`"`))
+		if len(got) != 1 || !strings.HasPrefix(got[0], "config.yaml:9: lists[0].schedule: ") || !strings.HasSuffix(got[0], ` `+want) {
+			t.Errorf("schedule %q: problems are %q, want one that ends in %q", schedule, got, want)
+		}
+	}
+}
+
+// These come back as they are, for the scheduler to look at more closely.
+func TestWhatHasTheShapeOfACronLineIsTaken(t *testing.T) {
+	for _, schedule := range []string{"0 9 * * 7", "90 9 * * *", "0 0 30 2 *", "0 9 L * *", "? 9 * * *"} {
+		cfg := mustLoad(t, edited(t, "schedule: Mon 09:00", `schedule: "`+schedule+`"`))
+		if got := cfg.Lists[0].Schedule; got != schedule {
+			t.Errorf("%q is %q", schedule, got)
+		}
+	}
+}
+
 func TestWarnings(t *testing.T) {
 	tests := map[string]struct {
 		text string
@@ -196,6 +261,27 @@ func TestWarnings(t *testing.T) {
 		"nothing to warn of": {smallest, []string{""}},
 		"schedule without a zone": {edited(t, ", timezone: America/New_York", ""), []string{
 			"config.yaml:9: lists[0].timezone: is not given, so the schedule is read as UTC; name the zone of your readers, such as America/New_York",
+		}},
+		"readers' clocks without a default": {edited(t, "America/New_York", "subscriber") + "  - {id: a, timezone: subscriber}\n", []string{
+			"config.yaml:9: lists[0].default_timezone: is not given, so the schedule is read as UTC for readers whose zone is not known; name the zone of most of your readers, such as America/New_York",
+			`config.yaml:10: lists[1].kind: is a digest without a schedule, so it is sent by hand alone; give it a schedule such as "Mon 09:00"`,
+		}},
+		"a default that nobody needs": {edited(t, "{id:", "{default_timezone: UTC, id:") + "  - {id: a, kind: alert, default_timezone: Asia/Tehran}\n", []string{
+			`config.yaml:9: lists[0].default_timezone: "UTC" has no effect without timezone: subscriber; write timezone: subscriber, or take it out`,
+			`config.yaml:10: lists[1].default_timezone: "Asia/Tehran" has no effect without timezone: subscriber; write that zone under timezone`,
+		}},
+		"quiet hours without a zone": {smallest + "  - {id: a, kind: alert}\n  - {id: b}\nalerts: {quiet_hours: 22:00-07:00}\n", []string{
+			"config.yaml:10: lists[1].timezone: is not given, so alerts.quiet_hours are read as UTC for readers whose zone is not known; name the zone of most of your readers, such as America/New_York",
+			`config.yaml:11: lists[2].kind: is a digest without a schedule, so it is sent by hand alone; give it a schedule such as "Mon 09:00"`,
+		}},
+		"quiet hours the wrong way round": {smallest + "alerts: {quiet_hours: 7:00-22:00}\n", []string{
+			`config.yaml:10: alerts.quiet_hours: "07:00-22:00" are more than half of the day; exchange the two times if those are the hours in which alerts may come`,
+		}},
+		"an alert list's keys on a digest, and the other way round": {edited(t, "{id:", "{reminder: 2d, id:") + "  - {id: a, kind: alert, on_missed: skip, max_lateness: 1h}\n  - {id: b, kind: alert, max_lateness: 1h, reminder: 0s}\n", []string{
+			`config.yaml:9: lists[0].reminder: "2d" has no effect on a digest; take it out`,
+			`config.yaml:10: lists[1].on_missed: "skip" has no effect on an alert list; take it out`,
+			`config.yaml:10: lists[1].max_lateness: "1h" has no effect on an alert list without a reminder; give it a reminder, or take it out`,
+			`config.yaml:11: lists[2].max_lateness: "1h" has no effect on an alert list without a reminder; give it a reminder, or take it out`,
 		}},
 		"digest without a schedule": {edited(t, ", schedule: Mon 09:00", ""), []string{
 			`config.yaml:9: lists[0].kind: is a digest without a schedule, so it is sent by hand alone; give it a schedule such as "Mon 09:00"`,
@@ -206,12 +292,12 @@ func TestWarnings(t *testing.T) {
 		"wait on a digest": {edited(t, "{id:", "{wait: 5m, id:"), []string{
 			`config.yaml:9: lists[0].wait: "5m" has no effect on a digest; take it out`,
 		}},
-		"what has no effect yet": {edited(t, "{host:", "{provider: ses, host:") + "alerts: {at_most: 1 per 1d, quiet_hours: 22:00-07:00}\n", []string{
+		"what has no effect yet": {edited(t, "{host:", "{provider: ses, host:"), []string{
 			`config.yaml:6: relays[0].provider: "ses" has no effect in this version: every relay is taken for a generic one`,
-			`config.yaml:10: alerts.at_most: "1 per 1d" has no effect in this version: every alert goes to every reader of its list`,
-			`config.yaml:10: alerts.quiet_hours: "22:00-07:00" has no effect in this version: alerts go out at any hour`,
 		}},
-		"what has effect": {edited(t, "relays: [{", "relays: [{host: a.example.org}, {rate: 50/s, per_hour: 1000, per_day: 1000, timeouts: {connect: 30s, command: 30s, end: 30s}, class_rates: [{class: gmail, rate: 20/s}], "), []string{""}},
+		"what has effect on alerts":   {smallest + "  - {id: a, kind: alert, timezone: UTC, wait: 5m, max_lateness: 1h, reminder: 1h}\nalerts: {at_most: 1 per 1d, quiet_hours: 19:00-07:00}\naction_links: stable\n", []string{""}},
+		"what has effect on a digest": {edited(t, "America/New_York", "subscriber, default_timezone: UTC, on_missed: skip, max_lateness: 5m"), []string{""}},
+		"what has effect on relays":   {edited(t, "relays: [{", "relays: [{host: a.example.org}, {rate: 50/s, per_hour: 1000, per_day: 1000, timeouts: {connect: 30s, command: 30s, end: 30s}, class_rates: [{class: gmail, rate: 20/s}], "), []string{""}},
 		"an hour that takes more than the day": {edited(t, "{host:", "{per_hour: 1000, per_day: 999, host:"), []string{
 			`config.yaml:6: relays[0].per_hour: "1000" is more than per_day allows in a whole day; mend one of them, or take this one out`,
 		}},

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -28,7 +29,7 @@ func problems(t *testing.T, text string, environ ...string) []string {
 func TestProblemsOfTheFile(t *testing.T) {
 	const look = "look at the indentation, quotes, brackets and colons of this line and the one above"
 	const empty = "config.yaml: is empty; begin with a copy of config.example.yaml"
-	const keys = "public_url, publisher, relays, feeds, topics, lists, alerts, rehearsal, proof_to, unsubscribe_address, bounce_address, durability, on_unknown, http, log, data_dir, templates_dir"
+	const keys = "public_url, publisher, relays, feeds, topics, lists, alerts, action_links, rehearsal, proof_to, unsubscribe_address, bounce_address, durability, on_unknown, http, log, data_dir, templates_dir"
 	tests := map[string]struct{ text, want string }{
 		"nothing":          {"", empty},
 		"comments alone":   {"# to do\n\n", empty},
@@ -154,6 +155,22 @@ func TestProblemsOfShape(t *testing.T) {
 			`config.yaml:15: lists[6].first_wave: "500 then 15" is not a first wave; ` + waves,
 			"config.yaml:16: lists[7].first_wave: is a section where one value belongs; write key: value",
 		}},
+		"limits for alerts": {smallest + "alerts: {at_most: {n: 1}, quiet_hours: [\"22:00\", \"07:00\"]}\naction_links: {stable: true}\n", []string{
+			"config.yaml:10: alerts.at_most: is a section where one value belongs; write key: value",
+			"config.yaml:10: alerts.quiet_hours: is a list where one value belongs; write key: value",
+			"config.yaml:11: action_links: is a section where one value belongs; write key: value",
+		}},
+		"limits without a value": {smallest + "alerts: {at_most: , quiet_hours: \"\"}\naction_links: \"\"\n", []string{
+			"config.yaml:10: alerts.at_most: has no value; give it one, or take the line out",
+			"config.yaml:10: alerts.quiet_hours: is not a span of the day; " + quiet,
+			"config.yaml:11: action_links: is not a choice here; choose one of: direct, stable",
+		}},
+		"slots": {smallest + "  - {id: a, default_timezone: [UTC], on_missed: , max_lateness: 12, reminder: {before: 1d}}\n", []string{
+			"config.yaml:10: lists[1].default_timezone: is a list where one value belongs; write key: value",
+			"config.yaml:10: lists[1].on_missed: has no value; give it one, or take the line out",
+			`config.yaml:10: lists[1].max_lateness: "12" has no unit; ` + durations,
+			"config.yaml:10: lists[1].reminder: is a section where one value belongs; write key: value",
+		}},
 		"rates": {edited(t, "relays: [", `relays: [{host: a.example.org, rate: 50}, {host: b.example.org, rate: 0/s, class_rates: [{class: gmail, rate: -1/h}]}, {host: c.example.org, rate: 5/week}, `), []string{
 			`config.yaml:6: relays[0].rate: "50" is not a rate; ` + rates,
 			`config.yaml:6: relays[1].rate: "0/s" is not a rate; ` + rates,
@@ -168,7 +185,7 @@ func TestProblemsOfShape(t *testing.T) {
 			"config.yaml:14: data_dir: is a list where one value belongs; write key: value",
 		}},
 		"a bad element does not shift the others": {edited(t, "lists:\n", "lists:\n  - 5\n  - id: [x]\n  - {id: b, schedule: x}\n"), []string{
-			"config.yaml:9: lists[0]: is one value where keys with values belong; write its keys, one to a line: id, kind, title, description, schedule, timezone, topics, max_items, max_age, wait, first_wave, subject, language",
+			"config.yaml:9: lists[0]: is one value where keys with values belong; write its keys, one to a line: id, kind, title, description, schedule, timezone, default_timezone, on_missed, max_lateness, topics, max_items, max_age, wait, reminder, first_wave, subject, language",
 			"config.yaml:10: lists[1].id: is a list where one value belongs; write key: value",
 			`config.yaml:11: lists[2].schedule: "x" is not a schedule; write "Mon 09:00", "Mon,Thu 09:00", "weekdays 08:00", "daily 07:30", or a cron line such as "0 9 * * MON"; the zone goes under timezone`,
 		}},
@@ -201,6 +218,8 @@ func TestProblemsOfTheEnvironment(t *testing.T) {
 		"DISPATCHER_HTTP__LISTEN=8080":      `DISPATCHER_HTTP__LISTEN: http.listen: "8080" is no place to listen; write host:port, such as 127.0.0.1:8080`,
 		"DISPATCHER_REHEARSAL=true":         `DISPATCHER_REHEARSAL: rehearsal: "true" has nobody to mail to; give the addresses of those who look at it under proof_to`,
 		"DISPATCHER_ON_UNKNOWN=hold":        "DISPATCHER_ON_UNKNOWN: is a section; set DISPATCHER_ON_UNKNOWN__ALERT or DISPATCHER_ON_UNKNOWN__DIGEST",
+		"DISPATCHER_ALERTS__AT_MOST=2/d":    `DISPATCHER_ALERTS__AT_MOST: alerts.at_most: "2/d" is not a limit; ` + limits,
+		"DISPATCHER_ACTION_LINKS=stabel":    `DISPATCHER_ACTION_LINKS: action_links: "stabel" is not a choice here; did you mean "stable"?`,
 		"DISPATCHER_DURABILITY=ful":         `DISPATCHER_DURABILITY: durability: "ful" is not a choice here; did you mean "full"?`,
 		"DISPATCHER_PUBLIC_URL=http://":     `DISPATCHER_PUBLIC_URL: public_url: "http://" is not a web address; write it in full, beginning with https://`,
 	}
@@ -222,10 +241,11 @@ func TestEnvironmentOutranksFileAndDefault(t *testing.T) {
 	environ := []string{
 		"DISPATCHER_PUBLISHER__NAME=From the: environment", "DISPATCHER_HTTP__LISTEN=127.0.0.1:9", "DISPATCHER_REHEARSAL=true",
 		"DISPATCHER_BOUNCE_ADDRESS=bounces@example.org", "DISPATCHER_LOG__LEVEL=", "DISPATCHER_CONFIG=/elsewhere.yaml", "PATH=/bin",
+		"DISPATCHER_ALERTS__AT_MOST=2 per 1d", "DISPATCHER_ALERTS__QUIET_HOURS=23:00-06:30",
 	}
-	cfg := mustLoad(t, smallest+"log: {level: warn}\nrehearsal: false\nproof_to: [desk@example.org]\n", environ...)
-	got := []any{cfg.Publisher.Name, string(cfg.Publisher.From), cfg.HTTP.Listen, cfg.HTTP.AdminListen, cfg.Rehearsal, string(cfg.BounceAddress), cfg.Log.Level}
-	want := []any{"From the: environment", "news@example.org", "127.0.0.1:9", "127.0.0.1:8081", true, "bounces@example.org", "warn"}
+	cfg := mustLoad(t, smallest+"log: {level: warn}\nrehearsal: false\nproof_to: [desk@example.org]\nalerts: {at_most: 1 per 12h}\n", environ...)
+	got := []any{cfg.Publisher.Name, string(cfg.Publisher.From), cfg.HTTP.Listen, cfg.HTTP.AdminListen, cfg.Rehearsal, string(cfg.BounceAddress), cfg.Log.Level, cfg.Alerts.AtMost, cfg.Alerts.QuietHours.String()}
+	want := []any{"From the: environment", "news@example.org", "127.0.0.1:9", "127.0.0.1:8081", true, "bounces@example.org", "warn", config.AtMost{N: 2, Per: 24 * time.Hour}, "23:00-06:30"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("values (-want +got):\n%s", diff)
 	}

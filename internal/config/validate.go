@@ -37,6 +37,7 @@ func (c *checker) check() {
 	c.topics()
 	c.lists()
 	c.alerts()
+	c.oneOf("action_links", c.cfg.ActionLinks, "direct", "stable")
 	c.rehearsal()
 	c.http()
 	c.oneOf("log.level", c.cfg.Log.Level, "debug", "info", "warn", "error")
@@ -124,11 +125,6 @@ func (c *checker) rehearsal() {
 	if c.cfg.Rehearsal && len(c.cfg.ProofTo) == 0 {
 		c.problem("rehearsal", "true", "has nobody to mail to", "give the addresses of those who look at it under proof_to")
 	}
-}
-
-func (c *checker) alerts() {
-	c.withoutEffect("alerts.at_most", c.cfg.Alerts.AtMost, parseAtMost, "every alert goes to every reader of its list")
-	c.withoutEffect("alerts.quiet_hours", c.cfg.Alerts.QuietHours, parseQuietHours, "alerts go out at any hour")
 }
 
 // withoutEffect checks the shape of a value that nothing uses yet, and says so.

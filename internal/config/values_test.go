@@ -1,12 +1,14 @@
 package config_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"dispatcher/internal/config"
+	"dispatcher/internal/newsletter"
 )
 
 func TestRelayPortAndTLSSettleEachOther(t *testing.T) {
@@ -92,6 +94,100 @@ func TestFirstWave(t *testing.T) {
 		cfg := mustLoad(t, edited(t, "{id:", "{first_wave: "+text+", id:"))
 		if got := cfg.Lists[0].FirstWave; got != want {
 			t.Errorf("first_wave %s is %v, want %v", text, got, want)
+		}
+	}
+}
+
+func TestAtMost(t *testing.T) {
+	const day = 24 * time.Hour
+	tests := map[string]config.AtMost{
+		"1 per 24h":      {N: 1, Per: day},
+		"2 per 1d":       {N: 2, Per: day},
+		" 3  per  1d12h": {N: 3, Per: 36 * time.Hour},
+		"1 per 1h":       {N: 1, Per: time.Hour},
+		"1000 per 31d":   {N: 1000, Per: 31 * day},
+	}
+	for text, want := range tests {
+		cfg := mustLoad(t, smallest+`alerts: {at_most: "`+text+`"}`)
+		if got := cfg.Alerts.AtMost; got != want {
+			t.Errorf("at_most %s is %v, want %v", text, got, want)
+		}
+	}
+	for _, text := range []string{"", "1", "1 per", "per 24h", "0 per 24h", "-1 per 24h", "1.5 per 24h", "one per 24h", "1 in 24h", "1/24h", "1 per 24", "1 per day", "1 per 59m", "1 per 0s", "1 per 31d1s", "1 per 24h 24h", "9999999999 per 24h"} {
+		want := `is not a limit; ` + limits
+		if got := problems(t, smallest+`alerts: {at_most: "`+text+`"}`); len(got) != 1 || !strings.HasSuffix(got[0], want) {
+			t.Errorf("at_most %s: problems are %q, want one that ends in %q", text, got, want)
+		}
+	}
+}
+
+func TestQuietHours(t *testing.T) {
+	const minute = time.Minute
+	tests := map[string]config.QuietHours{
+		"22:00-07:00":   {From: 22 * time.Hour, Until: 7 * time.Hour},
+		"1:05-06:30":    {From: 65 * minute, Until: 390 * minute},
+		"00:00-06:00":   {From: 0, Until: 6 * time.Hour},
+		"23:59 - 00:00": {From: 1439 * minute, Until: 0},
+	}
+	for text, want := range tests {
+		cfg := mustLoad(t, smallest+`alerts: {quiet_hours: "`+text+`"}`)
+		if got := cfg.Alerts.QuietHours; got != want {
+			t.Errorf("quiet_hours %s are %v, want %v", text, got, want)
+		}
+		if w := cfg.Warnings(); len(w) > 0 {
+			t.Errorf("quiet_hours %s: warnings %v", text, w)
+		}
+	}
+	for _, text := range []string{"", "-", "22-7", "22:00", "22:00-", "-07:00", "22:00-24:00", "10pm-7am", "22:00–07:00", "22:00:00-07:00:00", "22:00-07:00-08:00", "22:60-07:00"} {
+		want := `is not a span of the day; ` + quiet
+		if got := problems(t, smallest+`alerts: {quiet_hours: "`+text+`"}`); len(got) != 1 || !strings.HasSuffix(got[0], want) {
+			t.Errorf("quiet_hours %s: problems are %q, want one that ends in %q", text, got, want)
+		}
+	}
+}
+
+// The rooms take these as the domain has them; the conversions are part of the claim.
+func TestLimitsAreThoseOfTheDomain(t *testing.T) {
+	alerts := mustLoad(t, smallest+"alerts: {at_most: 2 per 1d, quiet_hours: 22:00-07:00}\n").Alerts
+	if got, want := newsletter.AtMost(alerts.AtMost), (newsletter.AtMost{N: 2, Per: 24 * time.Hour}); got != want {
+		t.Errorf("at_most is %v, want %v", got, want)
+	}
+	night := time.Date(2026, time.March, 2, 23, 0, 0, 0, time.UTC)
+	if end, quiet := newsletter.QuietHours(alerts.QuietHours).End(night, time.UTC); !quiet || !end.Equal(night.Add(8*time.Hour)) {
+		t.Errorf("at 23:00 it is quiet: %v, until %v; want until 07:00", quiet, end)
+	}
+}
+
+func TestWhoseClockAListIsOn(t *testing.T) {
+	tests := map[string]struct {
+		keys     string
+		local    bool
+		zone     string
+		fallback string
+	}{
+		"a zone":                        {"timezone: Asia/Tehran, schedule: daily 09:00", false, "Asia/Tehran", ""},
+		"no zone":                       {"schedule: daily 09:00", false, "UTC", ""},
+		"the reader's":                  {"timezone: subscriber, default_timezone: Asia/Tehran, schedule: daily 09:00", true, "Asia/Tehran", "Asia/Tehran"},
+		"the reader's, without default": {"timezone: subscriber, schedule: daily 09:00", true, "UTC", "UTC"},
+		"the reader's, sent by hand":    {"timezone: subscriber", true, "UTC", "UTC"},
+		"an alert list":                 {"kind: alert, timezone: Asia/Tehran", false, "Asia/Tehran", ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			l := mustLoad(t, edited(t, "schedule: Mon 09:00, timezone: America/New_York", tt.keys)).Lists[0]
+			if l.Local != tt.local || l.Zone.String() != tt.zone || l.DefaultTimezone != tt.fallback {
+				t.Errorf("local %v in %v with default %q, want %v in %v with %q", l.Local, l.Zone, l.DefaultTimezone, tt.local, tt.zone, tt.fallback)
+			}
+		})
+	}
+}
+
+func TestReminderMayBeNone(t *testing.T) {
+	tests := map[string]time.Duration{"": 0, "reminder: 0s,": 0, "reminder: 1h,": time.Hour, "reminder: 30d,": 30 * 24 * time.Hour}
+	for keys, want := range tests {
+		cfg := mustLoad(t, smallest+"  - {"+keys+" id: urgent, kind: alert}\n")
+		if got := cfg.Lists[1].Reminder; got != want {
+			t.Errorf("{%s} reminds %v before, want %v", keys, got, want)
 		}
 	}
 }

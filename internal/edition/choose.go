@@ -78,12 +78,18 @@ func (d *Desk) AlertDue(ctx context.Context, list newsletter.List, decided time.
 	if err != nil {
 		return time.Time{}, err
 	}
+	var zones []*time.Location
+	if d.Quiet != (newsletter.QuietHours{}) && len(items) > 0 {
+		if zones, err = d.zones(ctx, list); err != nil {
+			return time.Time{}, err
+		}
+	}
 	for _, i := range items {
 		if !i.Urgent {
 			continue
 		}
 		at := i.Waiting.Add(list.Wait)
-		if i.Closes().Before(at.Add(list.Wait)) {
+		if i.Closes().Before(at.Add(list.Wait)) || d.nightFalls(i, at, zones) {
 			at = i.Waiting
 		}
 		if !at.After(decided) {

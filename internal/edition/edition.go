@@ -16,8 +16,15 @@ import (
 type Queue interface {
 	// Unused are the queued items that a list has not used and that wait since an instant or later.
 	Unused(ctx context.Context, list string, rehearsal bool, since time.Time) ([]newsletter.Item, error)
-	// Audience groups the readers of a list who may be mailed by what they chose.
-	Audience(ctx context.Context, list string) ([]newsletter.Audience, error)
+	// Audience groups the readers whom an edition may go to by what the question asks.
+	Audience(ctx context.Context, question newsletter.AudienceQuestion) ([]newsletter.Audience, error)
+	// Zones are the zones of a list's readers, the empty one for those whose zone is not known.
+	Zones(ctx context.Context, list string) ([]string, error)
+	// AlertsSince are the alerts and reminders that were made since an instant, or bear one of some items, or were kept from some
+	// readers of the list and have an action that is still open.
+	AlertsSince(ctx context.Context, since time.Time, items []newsletter.ItemID, list string, now time.Time) ([]newsletter.AlertEdition, error)
+	// Announced are the alerts of a list that bear an action with a deadline to come.
+	Announced(ctx context.Context, list string, now time.Time) ([]newsletter.AlertEdition, error)
 	// Freeze makes the edition in one transaction.
 	Freeze(ctx context.Context, draft newsletter.Draft) (newsletter.EditionID, error)
 }
@@ -37,6 +44,9 @@ type Desk struct {
 	Topics    newsletter.Topics
 	Proofs    []newsletter.Address
 	Rehearsal bool
+	AtMost    newsletter.AtMost
+	Quiet     newsletter.QuietHours
+	Links     string // what stands before the code of an action's stable link; empty: mail has the petition's own
 	Now       func() time.Time
 }
 
@@ -59,25 +69,26 @@ func (d *Desk) Print(ctx context.Context, order newsletter.Order) (newsletter.Ed
 
 // Draft is the edition as Print would freeze it now. It stores nothing.
 func (d *Desk) Draft(ctx context.Context, order newsletter.Order) (newsletter.Draft, error) {
-	now := d.Now()
-	items, err := d.choose(ctx, order.List, now)
-	if err != nil {
-		return newsletter.Draft{}, err
-	}
-	if len(items) == 0 {
-		return newsletter.Draft{}, &newsletter.NoEdition{Fate: newsletter.SkippedNoItems}
-	}
-	audience, err := d.Queue.Audience(ctx, order.List.ID)
+	m, err := d.gather(ctx, order)
 	if err != nil {
 		return newsletter.Draft{}, err
 	}
 	draft := newsletter.Draft{
-		List: order.List, Slot: order.Slot, Made: now, Expires: expiry(order, now),
-		Audience: audience, Proofs: d.Proofs, Rehearsal: d.Rehearsal, ByHand: order.ByHand,
+		List: order.List, Slot: order.Slot, Kind: m.kind, Made: m.now, Life: life(order, m.kind, m.now), Question: m.question(d), Proofs: d.Proofs, Rehearsal: d.Rehearsal, ByHand: order.ByHand,
 	}
-	sets := d.sets(&draft, items)
+	if draft.Audience, err = d.Queue.Audience(ctx, draft.Question); err != nil {
+		return newsletter.Draft{}, err
+	}
+	sets := d.sets(&draft, m)
 	if len(sets) == 0 {
 		return newsletter.Draft{}, &newsletter.NoEdition{Fate: newsletter.SkippedNobody}
+	}
+	draft.Expires = m.now.Add(draft.Life)
+	for i := range draft.Audience {
+		d.time(&draft.Audience[i], sets, m)
+		if expires := draft.Audience[i].Due.Add(draft.Life); expires.After(draft.Expires) {
+			draft.Expires = expires
+		}
 	}
 	for i, set := range sets {
 		forms, err := d.forms(set, draft, newsletter.VariantID(i+1))
@@ -85,11 +96,7 @@ func (d *Desk) Draft(ctx context.Context, order newsletter.Order) (newsletter.Dr
 			return newsletter.Draft{}, err
 		}
 		draft.Variants = append(draft.Variants, forms...)
-		for _, item := range set.items {
-			if !slices.Contains(draft.Items, item.ID) {
-				draft.Items = append(draft.Items, item.ID)
-			}
-		}
+		m.use(&draft, set)
 	}
 	draft.Subject = draft.Variants[0].Subject
 	return draft, nil
@@ -99,35 +106,41 @@ func (d *Desk) Draft(ctx context.Context, order newsletter.Order) (newsletter.Dr
 // or every minute, still reaches the reader whose server says "try again in five minutes".
 const leastLife = time.Hour
 
-// expiry is when copies of an edition are too late: at the end of the lane's patience, or at the list's next slot.
-func expiry(order newsletter.Order, now time.Time) time.Time {
-	life := order.List.Kind.Lane().Patience()
-	if !order.NextSlot.IsZero() {
-		life = max(leastLife, min(life, order.NextSlot.Sub(now)))
+// life is how long copies of an edition have from their moment on: the lane's patience, but not beyond the list's next slot.
+func life(order newsletter.Order, kind newsletter.Kind, now time.Time) time.Duration {
+	patience := kind.Lane().Patience()
+	if order.NextSlot.IsZero() {
+		return patience
 	}
-	return now.Add(life)
+	from := now
+	if order.Moment != nil { // each reader's own next slot is as far from her slot as the list's
+		from = order.Slot.Due
+	}
+	return max(leastLife, min(patience, order.NextSlot.Sub(from)))
 }
 
 // set is the items of one variant, before it is rendered.
 type set struct {
-	language string
-	items    []newsletter.Item
+	language  string
+	items     []newsletter.Item
+	reminders []newsletter.Item // those of a digest that its readers have had as an alert
 }
 
 func (s set) equal(o set) bool {
-	return s.language == o.language && slices.EqualFunc(s.items, o.items, func(a, b newsletter.Item) bool { return a.ID == b.ID })
+	same := func(a, b newsletter.Item) bool { return a.ID == b.ID }
+	return s.language == o.language && slices.EqualFunc(s.items, o.items, same) && slices.EqualFunc(s.reminders, o.reminders, same)
 }
 
 // sets finds the distinct variants that the audience needs and writes into each group of it which one it gets. The set
 // with the most items comes first: it is the proof, and gives the edition its subject.
-func (d *Desk) sets(draft *newsletter.Draft, items []newsletter.Item) []set {
+func (d *Desk) sets(draft *newsletter.Draft, m material) []set {
 	var sets []set
 	if draft.Rehearsal { // the proof is sent whoever the readers are
-		sets = append(sets, set{d.Renderer.Language(draft.List.Language), limit(draft.List, items)})
+		sets = append(sets, set{language: d.Renderer.Language(draft.List.Language), items: limit(draft.List, m.items)})
 	}
 	groups := make([]set, len(draft.Audience))
 	for i, a := range draft.Audience {
-		groups[i] = set{d.Renderer.Language(a.Language, draft.List.Language), limit(draft.List, d.following(items, a.Topics))}
+		groups[i] = d.set(draft.List, a, m)
 		known := slices.ContainsFunc(sets, groups[i].equal)
 		if len(groups[i].items) > 0 && !known {
 			sets = append(sets, groups[i])
@@ -144,20 +157,46 @@ func (d *Desk) sets(draft *newsletter.Draft, items []newsletter.Item) []set {
 // signature that is no longer taken. When nothing would be left there is no later form, and late copies are withdrawn.
 func (d *Desk) forms(s set, draft newsletter.Draft, id newsletter.VariantID) ([]newsletter.Variant, error) {
 	var forms []newsletter.Variant
-	open := s.items
+	open, reminders := s.items, s.reminders
 	for len(open) > 0 {
-		v, err := d.Renderer.Render(newsletter.Content{List: draft.List, Language: s.language, Items: open, Moment: draft.Made})
+		v, err := d.Renderer.Render(newsletter.Content{
+			List: draft.List, Kind: draft.Kind, Language: s.language, Items: d.linked(open), Reminders: d.linked(reminders),
+			Follows: draft.Slot.Follows != 0, Moment: draft.Made,
+		})
 		if err != nil {
 			return nil, fmt.Errorf("rendering an edition of %s: %w", draft.List.ID, err)
 		}
-		v.ID, v.Until = id, nextDeadline(open, draft.Expires)
+		v.ID = id
+		if draft.Kind != newsletter.Update { // which is about what has closed
+			v.Until = nextDeadline(slices.Concat(open, reminders), draft.Expires)
+		}
 		forms = append(forms, v)
 		if v.Until.IsZero() {
 			break
 		}
-		open = slices.DeleteFunc(slices.Clone(open), func(i newsletter.Item) bool { return !i.Open(v.Until) })
+		closed := func(i newsletter.Item) bool { return !i.Open(v.Until) }
+		open, reminders = slices.DeleteFunc(slices.Clone(open), closed), slices.DeleteFunc(slices.Clone(reminders), closed)
 	}
 	return forms, nil
+}
+
+// linked has the actions with their stable links, where those are wanted.
+func (d *Desk) linked(items []newsletter.Item) []newsletter.Item {
+	if d.Links == "" {
+		return items
+	}
+	items = slices.Clone(items)
+	for n := range items {
+		i := &items[n]
+		if i.Kind != newsletter.Action || i.Code == "" {
+			continue
+		}
+		if i.URL == i.Petition { // there is no page beside it
+			i.URL = ""
+		}
+		i.Petition = d.Links + i.Code
+	}
+	return items
 }
 
 // nextDeadline is the first deadline among items that comes before the edition expires, or zero.
@@ -182,5 +221,5 @@ func (d *Desk) Proof(ctx context.Context, list newsletter.List, reader newslette
 	if len(items) == 0 {
 		return newsletter.Variant{}, &newsletter.NoEdition{Fate: newsletter.SkippedNoItems}
 	}
-	return d.Renderer.Render(newsletter.Content{List: list, Language: d.Renderer.Language(reader.Language, list.Language), Items: items, Moment: now})
+	return d.Renderer.Render(newsletter.Content{List: list, Language: d.Renderer.Language(reader.Language, list.Language), Items: d.linked(items), Moment: now})
 }

@@ -23,6 +23,12 @@ type queue struct {
 	frozen   []newsletter.Draft
 	refuse   []error // for the next calls of Freeze
 	since    time.Time
+	asked    newsletter.AudienceQuestion
+	zones    []string
+	alerts   []newsletter.AlertEdition // that readers may have had
+
+	alertsSince time.Time
+	owing       string
 }
 
 func (q *queue) Unused(_ context.Context, _ string, _ bool, since time.Time) ([]newsletter.Item, error) {
@@ -30,8 +36,20 @@ func (q *queue) Unused(_ context.Context, _ string, _ bool, since time.Time) ([]
 	return slices.Clone(q.items), nil
 }
 
-func (q *queue) Audience(context.Context, string) ([]newsletter.Audience, error) {
+func (q *queue) Audience(_ context.Context, question newsletter.AudienceQuestion) ([]newsletter.Audience, error) {
+	q.asked = question
 	return slices.Clone(q.audience), nil
+}
+
+func (q *queue) Zones(context.Context, string) ([]string, error) { return q.zones, nil }
+
+func (q *queue) AlertsSince(_ context.Context, since time.Time, _ []newsletter.ItemID, owing string, _ time.Time) ([]newsletter.AlertEdition, error) {
+	q.owing, q.alertsSince = owing, since
+	return q.alerts, nil
+}
+
+func (q *queue) Announced(context.Context, string, time.Time) ([]newsletter.AlertEdition, error) {
+	return q.alerts, nil
 }
 
 func (q *queue) Freeze(_ context.Context, d newsletter.Draft) (newsletter.EditionID, error) {

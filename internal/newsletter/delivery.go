@@ -128,6 +128,8 @@ const (
 	OurQuota      Owner = "ours: quota" // more than the relay or the recipient's host lets us send
 	Theirs        Owner = "theirs"      // the relay or a host on the way is not well
 	OwnerUnknown  Owner = "unknown"
+
+	Barred Owner = "barred" // no failure: the reader has had alerts enough, or it is her night; the action joins her next mail
 )
 
 // Ours reports whether the publisher or admin can mend it.

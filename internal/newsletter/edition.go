@@ -21,16 +21,36 @@ type SlotFate string
 
 // The fates of a slot.
 const (
-	MadeEdition    SlotFate = "edition"
-	SkippedNoItems SlotFate = "skipped: nothing new"
-	SkippedNobody  SlotFate = "skipped: no readers"
+	MadeEdition      SlotFate = "edition"
+	SkippedNoItems   SlotFate = "skipped: nothing new"
+	SkippedNobody    SlotFate = "skipped: no readers"
+	SkippedLate      SlotFate = "skipped: too late"
+	SkippedMissed    SlotFate = "skipped: missed"
+	SkippedForLater  SlotFate = "skipped: missed, a later slot was made"
+	SkippedNewPlan   SlotFate = "skipped: the schedule has changed, and this day had its slot"
+	SkippedNotNeeded SlotFate = "skipped: the action is over"
 )
 
-// Slot is one due instant of one list, and that pair is its identity. An edition made by hand has the
-// instant of its making as slot.
+// Slot is one due instant of one list, and that pair is its identity; what follows an edition has its own. An edition made by
+// hand has the instant of its making as slot. A list whose slots come at a time of each reader's own clock has, as instant of a
+// slot, the one at which that time is shown by a clock of UTC.
 type Slot struct {
-	List string
-	Due  time.Time
+	List    string
+	Due     time.Time
+	Follows EditionID // of a reminder or update: the alert; 0: of a list's own editions
+}
+
+// Mark is how far the slots of a list are decided, and by which plan.
+type Mark struct {
+	Considered time.Time // every slot up to here is decided
+	Schedule   string    // cron line
+	Zone       string    // as in List.Clock
+}
+
+// Decided is a slot that gets no edition.
+type Decided struct {
+	Slot Slot
+	Fate SlotFate
 }
 
 // Order asks for an edition.
@@ -39,6 +59,14 @@ type Order struct {
 	Slot     Slot
 	NextSlot time.Time // the list's next slot, from which on copies are late; zero: none
 	ByHand   bool      // by an admin, outside the schedule
+
+	Kind  Kind   // empty: the list's
+	Items []Item // of a reminder or update: what it is about
+
+	// Where each reader gets it at a time of her own clock: when that is in a zone (an IANA name, empty where hers is not known),
+	// and how late a copy may be made. Nil: everybody at once.
+	Moment func(zone string) time.Time
+	Late   time.Duration
 }
 
 // NoEdition is the error that there is no edition to make, and why.
@@ -87,27 +115,61 @@ type Variant struct {
 	Nonce    string // tells this variant's holes from anything a feed could say
 }
 
-// Audience says which readers get which variant: all those of one choice of topics and one language.
+// AudienceQuestion says whom an edition may go to, and what has to be known of them.
+type AudienceQuestion struct {
+	List    string
+	Follows EditionID   // only those who have this edition, and to whom the list still may be mailed; 0: all
+	Zones   bool        // tell readers apart by their zone
+	Alerts  []EditionID // and by which of these they have got, or were barred from
+	Done    []ItemID    // and by which of these actions they have taken
+}
+
+// Audience says which readers get which variant: all those who are alike in what the question asks for, in their choice of topics
+// and in their language.
 type Audience struct {
 	Topics   []string // as in Subscription.Topics
 	Language string   // as in Subscriber.Language
+	Zone     string   // as in Subscriber.Zone, where it was asked for
+	Got      []EditionID
+	Barred   []EditionID
+	Done     []ItemID
 	Readers  int
-	Variant  VariantID // 0: nothing here is for them
+
+	Variant VariantID // 0: nothing here is for them
+	Due     time.Time // when their copies may go
+	Bar     string    // why they get none although there is something for them; empty: they get it
 }
 
 // Draft is an edition as it is about to be frozen, in one transaction.
 type Draft struct {
 	List      List
 	Slot      Slot
+	Kind      Kind // empty: the list's
 	Made      time.Time
-	Expires   time.Time // copies not sent by then fail: their patience ran out
-	Subject   string    // of the variant with the most items
-	Items     []ItemID  // all that any variant bears: used by this list from now on
+	Life      time.Duration // copies not sent so long after their moment fail: their patience ran out
+	Expires   time.Time     // no copy lives longer
+	Subject   string        // of the variant with the most items
+	Items     []ItemID      // all that any variant bears as news: used by this list from now on
+	Again     []ItemID      // what it bears that the list has used before
 	Variants  []Variant
+	Question  AudienceQuestion // that Audience answers
 	Audience  []Audience
 	Proofs    []Address // get the edition before the readers do
 	Rehearsal bool      // only Proofs get it
 	ByHand    bool      // made by an admin: it decides no slot of the schedule
+}
+
+// AlertEdition is an alert or reminder that readers have had.
+type AlertEdition struct {
+	ID    EditionID
+	List  string
+	Kind  Kind
+	Made  time.Time
+	Items []Item
+
+	// Of an alert: what has been done to remind its readers.
+	Reminded []ItemID    // of these there was a reminder
+	Decided  []time.Time // these slots of its reminders are decided
 }
 
 // FirstWave is how many readers get an edition first, and how long the others wait for the reports about those copies.

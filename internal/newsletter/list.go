@@ -21,6 +21,9 @@ type List struct {
 	Description string
 	Schedule    string // five-field cron line on the wall clock of Zone; empty: by hand, or an alert list
 	Zone        *time.Location
+	Local       bool          // the schedule is on each reader's own clock, and on that of Zone where hers is not known
+	OnMissed    OnMissed      // what becomes of slots that came while nothing ran
+	MaxLateness time.Duration // a slot that is later is skipped
 	Topics      []string      // empty: every item
 	MaxItems    int           // 0: no limit; actions come first and are never cut from an alert
 	MaxAge      time.Duration // an item that has waited longer is not chosen; 0: no limit
@@ -28,6 +31,27 @@ type List struct {
 	Subject     string        // text/template; empty: the lead's title
 	Language    string        // BCP 47, of the list's own words
 	FirstWave   FirstWave
+	Reminder    time.Duration // alerts: how long before an action's deadline those who got it are reminded; 0: never
+}
+
+// OnMissed says what becomes of slots that came while nothing ran.
+type OnMissed string
+
+// What may become of them.
+const (
+	MissedLatest OnMissed = "latest" // one edition for all of them
+	MissedSkip   OnMissed = "skip"
+)
+
+// Clock names the clock that the schedule is on: an IANA zone, or the readers' own.
+func (l List) Clock() string {
+	switch {
+	case l.Local:
+		return "subscriber"
+	case l.Zone == nil:
+		return "UTC"
+	}
+	return l.Zone.String()
 }
 
 // Publisher is whose mail it is.
@@ -45,4 +69,38 @@ type Publisher struct {
 // new title changes it.
 func (p Publisher) ListID(l List) string {
 	return l.ID + "." + p.From.Domain()
+}
+
+// AtMost is how many alerts a reader gets in a stretch of time. The zero value: no limit.
+type AtMost struct {
+	N   int
+	Per time.Duration
+}
+
+// QuietHours are the hours of a day, on a reader's own clock, in which she gets no alert. The zero value: none.
+type QuietHours struct {
+	From, Until time.Duration // since midnight; they may go over midnight
+}
+
+// End reports whether an instant lies in the quiet hours of a zone, and when those end.
+func (q QuietHours) End(at time.Time, zone *time.Location) (end time.Time, quiet bool) {
+	if q.From == q.Until {
+		return time.Time{}, false
+	}
+	year, month, day := at.In(zone).Date()
+	for _, d := range []int{day - 1, day} { // they may have begun yesterday
+		begin := onClock(year, month, d, q.From, zone)
+		end = onClock(year, month, d, q.Until, zone)
+		if q.Until < q.From {
+			end = onClock(year, month, d+1, q.Until, zone)
+		}
+		if !at.Before(begin) && at.Before(end) {
+			return end, true
+		}
+	}
+	return time.Time{}, false
+}
+
+func onClock(year int, month time.Month, day int, since time.Duration, zone *time.Location) time.Time {
+	return time.Date(year, month, day, int(since/time.Hour), int(since%time.Hour/time.Minute), 0, 0, zone)
 }

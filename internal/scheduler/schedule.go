@@ -58,7 +58,7 @@ func Parse(line string, zone *time.Location) (Schedule, error) {
 		return Schedule{}, err
 	}
 	for i, part := range parts {
-		if !fields[i].holds(i, part) {
+		if !holds(i, part) {
 			return Schedule{}, fmt.Errorf("has %q as its %s, which takes * or %s, in lists (,), ranges that go up (-) and steps (/)", part, fields[i].name, fields[i].takes)
 		}
 	}
@@ -99,15 +99,15 @@ func checkShape(parts []string) error {
 // item is one item of the list that a field is: *, a number, a name or a range, and a step.
 var item = regexp.MustCompile(`^(?:[*?]|[0-9A-Za-z]+(?:-[0-9A-Za-z]+)?)(?:/([0-9]+))?$`)
 
-// holds reports whether a text can stand in a field, the i-th of a line. The parser alone would take an empty list for a time that never
-// comes, "*-5" for *, and a step of 90 minutes for one of an hour.
-func (f field) holds(i int, text string) bool {
+// holds reports whether a text can stand in the i-th field of a line. The parser alone would take an empty list for a
+// time that never comes, "*-5" for *, and a step of 90 minutes for one of an hour.
+func holds(i int, text string) bool {
 	for one := range strings.SplitSeq(text, ",") {
 		parts := item.FindStringSubmatch(one)
 		if parts == nil {
 			return false
 		}
-		if step, err := strconv.Atoi(parts[1]); parts[1] != "" && (err != nil || step > f.top) {
+		if step, err := strconv.Atoi(parts[1]); parts[1] != "" && (err != nil || step > fields[i].top) {
 			return false
 		}
 	}
@@ -123,7 +123,7 @@ func (s Schedule) In(zone *time.Location) Schedule {
 	return s
 }
 
-// Next is the first slot after an instant, in UTC.
+// Next is the first slot after an instant, in UTC. There is one, since Parse refuses a day that never comes.
 func (s Schedule) Next(after time.Time) time.Time {
 	_, slot := s.next(after)
 	return slot
@@ -155,21 +155,13 @@ func (s Schedule) next(after time.Time) (civil, slot time.Time) {
 	}
 }
 
-// match is the first civil time after another that the line names, or the zero time. The parser's schedule looks five years ahead, but
-// from 1896 to 1904 and from 2096 to 2104 there are eight between two 29ths of February, the rarest of days.
+// match is the first civil time after another that the line names, or the zero time. The parser's schedule looks five
+// years ahead, but 29 February, the rarest of days, is eight years away where a century is no leap year: from 2096 to 2104.
 func (s Schedule) match(after time.Time) time.Time {
-	civil := s.spec.Next(after)
+	lastSecond := after.Truncate(time.Minute).Add(59 * time.Second) // from where the next minute is one step, and not sixty
+	civil := s.spec.Next(lastSecond)
 	if civil.IsZero() {
 		civil = s.spec.Next(time.Date(after.Year()+6, time.January, 1, 0, 0, -1, 0, time.UTC))
 	}
 	return civil
-}
-
-// latest is the last slot in (after, now], and how many there are; the zero time when there is none.
-func (s Schedule) latest(after, now time.Time) (due time.Time, n int) {
-	for next := s.Next(after); !next.IsZero() && !next.After(now); next = s.Next(next) {
-		due = next
-		n++
-	}
-	return due, n
 }

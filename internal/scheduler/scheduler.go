@@ -12,12 +12,14 @@ import (
 
 // Ledger remembers what became of each slot (package store).
 type Ledger interface {
-	// Considered is the instant up to which every slot of a list is decided; that of a list that is new is kept as begin.
-	Considered(ctx context.Context, list string, begin time.Time) (time.Time, error)
-	// Rewind sets that instant back, where the clock was ahead when it was kept.
-	Rewind(ctx context.Context, list string, to time.Time) error
-	// Skip decides that a slot gets no edition.
-	Skip(ctx context.Context, slot newsletter.Slot, fate newsletter.SlotFate, now time.Time) error
+	// Beat says that slots are decided, and reports why nothing is mailed at present; the empty text: mail goes.
+	Beat(ctx context.Context, now time.Time) (held string, err error)
+	// Mark is how far the slots of a list are decided; that of a list that is new is kept as begin.
+	Mark(ctx context.Context, list string, begin newsletter.Mark) (newsletter.Mark, error)
+	// SetMark sets it, back too.
+	SetMark(ctx context.Context, list string, mark newsletter.Mark) error
+	// Skip decides that slots get no edition.
+	Skip(ctx context.Context, slots []newsletter.Decided, now time.Time) error
 }
 
 // Press makes editions (package edition).
@@ -28,40 +30,36 @@ type Press interface {
 	// AlertDue is when an alert list whose slots are decided up to an instant is due for the urgent actions that wait, or
 	// newsletter.ErrNotFound.
 	AlertDue(ctx context.Context, list newsletter.List, decided time.Time) (time.Time, error)
+	// Reminders are those that a list owes the readers of its alerts now, and when the next one is due; zero: none is known yet.
+	Reminders(ctx context.Context, list newsletter.List) (orders []newsletter.Order, next time.Time, err error)
+	// Zones are the zones of a list's readers, the empty one for those whose zone is not known.
+	Zones(ctx context.Context, list string) ([]string, error)
 }
 
 // Scheduler watches the clock for all lists.
 type Scheduler struct {
-	ledger Ledger
-	press  Press
-	lists  []planned
-	now    func() time.Time
-	log    *slog.Logger
-}
-
-// planned is a list with its schedule; alert lists have none.
-type planned struct {
-	newsletter.List
-	schedule *Schedule
+	ledger  Ledger
+	press   Press
+	lists   []newsletter.List
+	now     func() time.Time
+	log     *slog.Logger
+	beat    time.Time // when the ledger was last told that slots are decided
+	held    string    // what the log knows of why nothing is mailed
+	failing map[string]bool
 }
 
 // New checks the schedules of all lists. The error names every list whose schedule cannot be read.
 func New(ledger Ledger, press Press, lists []newsletter.List, now func() time.Time, log *slog.Logger) (*Scheduler, error) {
-	s := &Scheduler{ledger: ledger, press: press, now: now, log: log}
 	var errs []error
 	for _, l := range lists {
-		p := planned{List: l}
-		if l.Schedule != "" {
-			schedule, err := Parse(l.Schedule, l.Zone)
-			if err != nil {
-				errs = append(errs, fmt.Errorf("list %s: schedule %q %w", l.ID, l.Schedule, err))
-				continue
-			}
-			p.schedule = &schedule
+		if l.Schedule == "" {
+			continue
 		}
-		s.lists = append(s.lists, p)
+		if _, err := Parse(l.Schedule, l.Zone); err != nil {
+			errs = append(errs, fmt.Errorf("list %s: schedule %q %w", l.ID, l.Schedule, err))
+		}
 	}
-	return s, errors.Join(errs...)
+	return &Scheduler{ledger: ledger, press: press, lists: lists, now: now, log: log, failing: map[string]bool{}}, errors.Join(errs...)
 }
 
 // tick is the longest time between two looks at the wall clock: an alert's wait may end, and a suspended machine wake, at any moment.
@@ -69,105 +67,248 @@ const tick = 5 * time.Second
 
 // Run decides slots as they come due, until it is cancelled. A list that fails is logged and tried again at the next look.
 func (s *Scheduler) Run(ctx context.Context) error {
-	failing := map[string]bool{}
-	for {
-		next := s.now().Add(tick)
-		for _, l := range s.lists {
-			upcoming, err := s.decide(ctx, l)
-			if ctx.Err() != nil {
-				return nil
-			}
-			if err != nil && !failing[l.ID] {
-				s.log.Error("deciding slots failed, will try again", "list", l.ID, "error", err)
-			}
-			failing[l.ID] = err != nil
-			if !upcoming.IsZero() && upcoming.Before(next) {
-				next = upcoming
-			}
+	for ctx.Err() == nil {
+		next := s.Look(ctx)
+		wait := tick
+		if until := next.Sub(s.now()); !next.IsZero() && until < tick {
+			wait = max(until, time.Millisecond)
 		}
-		timer := time.NewTimer(next.Sub(s.now()))
+		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
 			timer.Stop()
-			return nil
 		case <-timer.C:
 		}
 	}
+	return nil
+}
+
+// beatEvery is how often the ledger is told that slots are decided.
+const beatEvery = time.Minute
+
+// Look decides all slots that are due by now, and returns when the next one is that is known of; zero: none is. While mail is held
+// back it decides nothing.
+func (s *Scheduler) Look(ctx context.Context) (next time.Time) {
+	now := s.now()
+	if away := now.Sub(s.beat); away >= beatEvery || away < 0 || s.held != "" {
+		if !s.mayMail(ctx, now) {
+			return time.Time{}
+		}
+	}
+	for _, l := range s.lists {
+		upcoming, err := s.decide(ctx, l)
+		if ctx.Err() != nil {
+			return time.Time{}
+		}
+		if err != nil && !s.failing[l.ID] {
+			s.log.Error("deciding slots failed, will try again", "list", l.ID, "error", err)
+		}
+		s.failing[l.ID] = err != nil
+		if !upcoming.IsZero() && (next.IsZero() || upcoming.Before(next)) {
+			next = upcoming
+		}
+	}
+	return next
+}
+
+// mayMail asks the ledger whether mail is held back, and tells it once.
+func (s *Scheduler) mayMail(ctx context.Context, now time.Time) bool {
+	held, err := s.ledger.Beat(ctx, now)
+	if err != nil {
+		if ctx.Err() == nil && !s.failing[""] {
+			s.log.Error("noting that slots are decided failed, will try again", "error", err)
+		}
+		s.failing[""] = true
+		return false
+	}
+	s.failing[""] = false
+	switch {
+	case held != "" && s.held == "":
+		s.log.Error("all mail is held back; `dispatcher release` lets it go", "because", held)
+	case held == "" && s.held != "":
+		s.log.Info("mail goes again")
+	}
+	s.held = held
+	if held == "" {
+		s.beat = now
+	}
+	return held == ""
+}
+
+// decide does what a list is due for, and says when to look at it again, where that is known.
+func (s *Scheduler) decide(ctx context.Context, l newsletter.List) (next time.Time, err error) {
+	if l.Kind == newsletter.Alert {
+		return s.decideAlert(ctx, l)
+	}
+	if l.Schedule == "" {
+		return time.Time{}, nil
+	}
+	return s.decideDigest(ctx, l)
+}
+
+// decideAlert makes the alert that is due, and the reminders.
+func (s *Scheduler) decideAlert(ctx context.Context, l newsletter.List) (time.Time, error) {
+	now := s.now()
+	// An urgent action that waits already is not late for the first alert of a list that is new.
+	mark, err := s.ledger.Mark(ctx, l.ID, newsletter.Mark{})
+	if err != nil {
+		return time.Time{}, err
+	}
+	if mark, err = s.rewound(ctx, l, mark, now); err != nil {
+		return time.Time{}, err
+	}
+	next, err := s.press.AlertDue(ctx, l, mark.Considered)
+	switch {
+	case errors.Is(err, newsletter.ErrNotFound):
+	case err != nil:
+		return time.Time{}, err
+	case !next.After(now):
+		return now, s.fill(ctx, newsletter.Order{List: l, Slot: newsletter.Slot{List: l.ID, Due: next}})
+	}
+	orders, reminder, err := s.press.Reminders(ctx, l)
+	if err != nil {
+		return time.Time{}, err
+	}
+	for _, o := range orders {
+		if now.Sub(o.Slot.Due) > lateness(l) {
+			err = s.ledger.Skip(ctx, []newsletter.Decided{{Slot: o.Slot, Fate: newsletter.SkippedLate}}, now)
+		} else {
+			err = s.fill(ctx, o)
+		}
+		if err != nil {
+			return time.Time{}, err
+		}
+	}
+	if !reminder.IsZero() && (next.IsZero() || reminder.Before(next)) {
+		next = reminder
+	}
+	return next, nil
 }
 
 // mostAhead is how far the decided slots may lie ahead of the clock before that is taken for a clock that was wrong. Clocks are set
 // back by an hour or two now and then, and no slot is decided twice for that: list and instant are its identity.
 const mostAhead = 24 * time.Hour
 
-// decide makes the edition of a list whose slot is due, and says when its next slot is, where that is known.
-func (s *Scheduler) decide(ctx context.Context, l planned) (next time.Time, err error) {
-	now := s.now()
-	begin := now // a new list's first slot is its next one
-	if l.Kind == newsletter.Alert {
-		begin = time.Time{} // an urgent action that waits already is not late for its first alert
+// rewound is a list's mark, set back where the clock was far ahead when it was set.
+func (s *Scheduler) rewound(ctx context.Context, l newsletter.List, mark newsletter.Mark, now time.Time) (newsletter.Mark, error) {
+	if mark.Considered.Sub(now) <= mostAhead {
+		return mark, nil
 	}
-	considered, err := s.ledger.Considered(ctx, l.ID, begin)
-	if err != nil {
-		return time.Time{}, err
-	}
-	if ahead := considered.Sub(now); ahead > mostAhead {
-		s.log.Error("the slots of a list are decided far ahead: this machine's clock was wrong once; going on from now", "list", l.ID, "until", considered)
-		if err := s.ledger.Rewind(ctx, l.ID, now); err != nil {
-			return time.Time{}, err
-		}
-		considered = now
-	}
-	due, err := s.due(ctx, l, considered, now)
-	if errors.Is(err, newsletter.ErrNotFound) {
-		if l.schedule == nil {
-			return time.Time{}, nil
-		}
-		return l.schedule.Next(now), nil
-	}
-	if err != nil {
-		return time.Time{}, err
-	}
-	if due.After(now) {
-		return due, nil
-	}
-	return time.Time{}, s.fill(ctx, l, newsletter.Slot{List: l.ID, Due: due}, now)
+	s.log.Error("the slots of a list are decided far ahead: this machine's clock was wrong once; going on from now", "list", l.ID, "until", mark.Considered)
+	mark.Considered = now
+	return mark, s.ledger.SetMark(ctx, l.ID, mark)
 }
 
-// due is the slot to decide: the latest one that has come, or an alert's, which may still be to come.
-func (s *Scheduler) due(ctx context.Context, l planned, considered, now time.Time) (time.Time, error) {
-	if l.Kind == newsletter.Alert {
-		return s.press.AlertDue(ctx, l.List, considered)
+// decideDigest decides the slots of a list that have come.
+func (s *Scheduler) decideDigest(ctx context.Context, l newsletter.List) (time.Time, error) {
+	now := s.now()
+	p, err := s.planOf(ctx, l, newsletter.Mark{Schedule: l.Schedule, Zone: l.Clock()})
+	if err != nil {
+		return time.Time{}, err
 	}
-	if l.schedule == nil {
-		return time.Time{}, newsletter.ErrNotFound
+	begin := p.position(now) // a new list's first slot is its next one
+	mark, err := s.ledger.Mark(ctx, l.ID, newsletter.Mark{Considered: begin, Schedule: l.Schedule, Zone: l.Clock()})
+	if err != nil {
+		return time.Time{}, err
 	}
-	due, n := l.schedule.latest(considered, now)
-	if n == 0 {
-		return time.Time{}, newsletter.ErrNotFound
+	if mark, err = s.rewound(ctx, l, mark, begin); err != nil {
+		return time.Time{}, err
 	}
-	if n > 1 {
-		s.log.Warn("slots were missed, the latest is made", "list", l.ID, "missed", n-1, "slot", due)
+	if mark.Schedule != l.Schedule || mark.Zone != l.Clock() {
+		return now, s.changePlan(ctx, l, p, mark, now)
 	}
-	return due, nil
+	if due := p.due(mark.Considered, now); len(due) > 0 {
+		return now, s.decideDue(ctx, l, p, due, now)
+	}
+	return p.opens(p.schedule.Next(mark.Considered)), nil
+}
+
+// decideDue makes the edition of the latest of the slots that are due, unless it is too late for that, and writes down what became of
+// the others.
+func (s *Scheduler) decideDue(ctx context.Context, l newsletter.List, p plan, due []time.Time, now time.Time) error {
+	latest, missed := due[len(due)-1], due[:len(due)-1]
+	fate := newsletter.SkippedForLater
+	late := now.Sub(p.closes(latest))
+	switch {
+	case late > lateness(l):
+		missed, fate = due, newsletter.SkippedLate
+	case l.OnMissed == newsletter.MissedSkip && late > punctual:
+		missed, fate = due, newsletter.SkippedMissed
+	case l.OnMissed == newsletter.MissedSkip:
+		fate = newsletter.SkippedMissed
+	}
+	if len(missed) > 0 {
+		s.log.Warn("slots were missed", "list", l.ID, "slots", len(missed), "from", missed[0], "until", missed[len(missed)-1], "fate", fate)
+		if err := s.skip(ctx, l, missed, fate, now); err != nil {
+			return err
+		}
+	}
+	if len(missed) == len(due) {
+		return nil
+	}
+	order := newsletter.Order{List: l, Slot: newsletter.Slot{List: l.ID, Due: latest}, NextSlot: p.schedule.Next(later(latest, p.position(now)))}
+	if p.zones != nil {
+		order.NextSlot = p.schedule.Next(latest)
+		order.Moment, order.Late = func(zone string) time.Time { return p.moment(latest, zone) }, lateness(l)
+		if l.OnMissed == newsletter.MissedSkip {
+			order.Late = punctual
+		}
+	}
+	return s.fill(ctx, order)
+}
+
+// skipAtOnce bounds how many slots one transaction decides.
+const skipAtOnce = 10_000
+
+func (s *Scheduler) skip(ctx context.Context, l newsletter.List, slots []time.Time, fate newsletter.SlotFate, now time.Time) error {
+	for len(slots) > 0 {
+		n := min(len(slots), skipAtOnce)
+		var decided []newsletter.Decided
+		for _, due := range slots[:n] {
+			decided = append(decided, newsletter.Decided{Slot: newsletter.Slot{List: l.ID, Due: due}, Fate: fate})
+		}
+		if err := s.ledger.Skip(ctx, decided, now); err != nil {
+			return err
+		}
+		slots = slots[n:]
+	}
+	return nil
 }
 
 // fill makes the edition of a slot, or writes down why there is none.
-func (s *Scheduler) fill(ctx context.Context, l planned, slot newsletter.Slot, now time.Time) error {
-	order := newsletter.Order{List: l.List, Slot: slot}
-	if l.schedule != nil {
-		order.NextSlot = l.schedule.Next(now)
-	}
+func (s *Scheduler) fill(ctx context.Context, order newsletter.Order) error {
 	id, err := s.press.Print(ctx, order)
+	slot, kind := order.Slot, order.Kind
+	if kind == "" {
+		kind = order.List.Kind
+	}
 	var none *newsletter.NoEdition
 	switch {
 	case errors.As(err, &none):
-		s.log.Info("slot skipped", "list", l.ID, "slot", slot.Due, "fate", none.Fate)
-		err = s.ledger.Skip(ctx, slot, none.Fate, now)
+		s.log.Info("slot skipped", "list", slot.List, "kind", kind, "slot", slot.Due, "fate", none.Fate)
+		err = s.ledger.Skip(ctx, []newsletter.Decided{{Slot: slot, Fate: none.Fate}}, s.now())
+	case errors.Is(err, newsletter.ErrSlotTaken): // another process decided it between the look and the deed
+		return s.ledger.Skip(ctx, []newsletter.Decided{{Slot: slot, Fate: newsletter.MadeEdition}}, s.now())
 	case err == nil:
-		s.log.Info("edition made", "list", l.ID, "slot", slot.Due, "edition", id)
-	}
-	if errors.Is(err, newsletter.ErrSlotTaken) { // another process decided it between the look and the deed
-		return nil
+		s.log.Info("edition made", "list", slot.List, "kind", kind, "slot", slot.Due, "edition", id)
 	}
 	return err
+}
+
+// punctual is how late a slot may be and not be missed: the scheduler looks at the clock every few seconds, and a machine may be busy.
+const punctual = 2 * time.Minute
+
+// lateness is how late a slot of a list may be made.
+func lateness(l newsletter.List) time.Duration {
+	if l.MaxLateness > 0 {
+		return l.MaxLateness
+	}
+	return 12 * time.Hour
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
 }

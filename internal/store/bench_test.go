@@ -28,7 +28,7 @@ func outboxOf(b *testing.B, n int) *store.Store {
 		b.Fatal(err)
 	}
 	d := newsletter.Draft{
-		List: newsletter.List{ID: "weekly", Kind: newsletter.Digest}, Slot: newsletter.Slot{List: "weekly", Due: start}, Made: start, Expires: start.Add(72 * time.Hour),
+		List: newsletter.List{ID: "weekly", Kind: newsletter.Digest}, Slot: newsletter.Slot{List: "weekly", Due: start}, Made: start, Life: 72 * time.Hour, Expires: start.Add(72 * time.Hour),
 		Variants: []newsletter.Variant{{ID: 1, Message: []byte("message")}}, Audience: []newsletter.Audience{{Variant: 1}},
 	}
 	d.List.FirstWave.N = n // nobody waits for a verdict

@@ -14,20 +14,20 @@ import (
 )
 
 const itemColumns = `id, kind, feed, guid, url, title, summary, body, image, image_alt, author, language, topics,
-	published, first_seen, waiting, petition, deadline, expires, urgent, state, reason, COALESCE(parent, 0)`
+	published, first_seen, waiting, petition, deadline, expires, urgent, ended, won, ending, COALESCE(code, ''), state, reason, COALESCE(parent, 0)`
 
 func scanItem(row interface{ Scan(...any) error }, more ...any) (i newsletter.Item, err error) {
 	var topics string
-	var published, seen, waiting, deadline, expires int64
+	var published, seen, waiting, deadline, expires, ended int64
 	err = row.Scan(append([]any{
 		&i.ID, &i.Kind, &i.Feed, &i.GUID, &i.URL, &i.Title, &i.Summary, &i.Body, &i.Image, &i.ImageAlt, &i.Author, &i.Language, &topics,
-		&published, &seen, &waiting, &i.Petition, &deadline, &expires, &i.Urgent, &i.State, &i.Reason, &i.Parent,
+		&published, &seen, &waiting, &i.Petition, &deadline, &expires, &i.Urgent, &ended, &i.Won, &i.Ending, &i.Code, &i.State, &i.Reason, &i.Parent,
 	}, more...)...)
 	if err != nil {
 		return i, err
 	}
 	i.Published, i.FirstSeen, i.Waiting = instant(published), instant(seen), instant(waiting)
-	i.Deadline, i.Expires = instant(deadline), instant(expires)
+	i.Deadline, i.Expires, i.Ended = instant(deadline), instant(expires), instant(ended)
 	i.Topics, err = parseWords(topics)
 	return i, err
 }
@@ -111,7 +111,7 @@ func (s *Store) EditionsOf(ctx context.Context, id newsletter.ItemID) ([]newslet
 func (s *Store) Unused(ctx context.Context, list string, rehearsal bool, since time.Time) ([]newsletter.Item, error) {
 	rows, err := s.read.QueryContext(ctx, `SELECT `+itemColumns+` FROM items
 		WHERE state = 'queued' AND waiting >= $1
-			AND NOT EXISTS (SELECT 1 FROM edition_items e WHERE e.list = $2 AND e.item = items.id AND e.rehearsal = $3)
+			AND NOT EXISTS (SELECT 1 FROM edition_items e WHERE e.list = $2 AND e.item = items.id AND e.rehearsal = $3 AND NOT e.again)
 		ORDER BY published DESC, id DESC`, millis(since), list, rehearsal)
 	items, err := collect(rows, err, func(r *sql.Rows) (newsletter.Item, error) { return scanItem(r) })
 	if err != nil {

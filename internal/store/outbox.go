@@ -69,8 +69,10 @@ func (s *Store) EndRun(ctx context.Context, run newsletter.RunID, now time.Time)
 func (s *Store) ClaimDeliveries(ctx context.Context, c newsletter.Claim) ([]newsletter.Delivery, error) {
 	ctx = context.WithoutCancel(ctx) // a claim is quick, and the driver starts a goroutine for each step that may be cancelled
 	seen := s.changes.Load()         // before anything is read: what changes from here on is looked at again
-	rows, err := s.read.QueryContext(ctx, `SELECT id, list, made, expires, key, rehearsal, first_end FROM editions
-		WHERE state = 'sending' AND lane = $1 ORDER BY made, id`, c.Lane)
+	rows, err := s.read.QueryContext(ctx, `SELECT e.id, e.list, e.made, e.life, e.key, e.rehearsal, e.first_end, e.follows, COALESCE(f.key, 0)
+		FROM editions e LEFT JOIN editions f ON f.id = e.follows
+		WHERE e.state = 'sending' AND e.lane = $1 AND NOT EXISTS (SELECT 1 FROM house WHERE held <> '' OR last_seen < $2)
+		ORDER BY e.made, e.id`, c.Lane, millis(c.Now.Add(-mostUnseen)))
 	editions, err := collect(rows, err, scanOpenEdition)
 	if err != nil {
 		return nil, fmt.Errorf("claiming deliveries: %w", err)
@@ -100,17 +102,18 @@ type openEdition struct {
 	id      newsletter.EditionID
 	list    string
 	made    time.Time
-	expires time.Time
+	life    time.Duration
 	key     newsletter.KeyID
+	follows newsletter.Followed
 	proofs  bool                    // a rehearsal: it has nothing but proofs
 	below   newsletter.SubscriberID // the first wave is on its way: only readers below this one; 0: all
 	seen    int64
 }
 
 func scanOpenEdition(r *sql.Rows) (e openEdition, err error) {
-	var made, expires int64
-	err = r.Scan(&e.id, &e.list, &made, &expires, &e.key, &e.proofs, &e.below)
-	e.made, e.expires = instant(made), instant(expires)
+	var made, life int64
+	err = r.Scan(&e.id, &e.list, &made, &life, &e.key, &e.proofs, &e.below, &e.follows.Edition, &e.follows.KeyID)
+	e.made, e.life = instant(made), time.Duration(life)*time.Millisecond
 	return e, err
 }
 
@@ -128,7 +131,7 @@ type ending struct {
 }
 
 // judge says whether a candidate may go, and with which form of its variant.
-func (d candidate) judge(e openEdition, f forms, now time.Time) (until time.Time, end ending) {
+func (d candidate) judge(f forms, now time.Time) (until time.Time, end ending) {
 	until, open := f.at(d.Variant, now)
 	switch {
 	case d.suppressed:
@@ -137,7 +140,7 @@ func (d candidate) judge(e openEdition, f forms, now time.Time) (until time.Time
 		return until, ending{newsletter.Withdrawn, "the reader has left"}
 	case !open:
 		return until, ending{newsletter.Withdrawn, "the deadline has passed"}
-	case !now.Before(e.expires):
+	case !now.Before(d.Expires):
 		return until, ending{newsletter.Failed, "patience ran out"}
 	}
 	return until, ending{}
@@ -159,7 +162,7 @@ func (s *Store) claimSome(ctx context.Context, e openEdition, c newsletter.Claim
 	ended := map[ending][]newsletter.SubscriberID{}
 	var taken []newsletter.SubscriberID
 	for _, d := range candidates {
-		until, end := d.judge(e, forms, c.Now)
+		until, end := d.judge(forms, c.Now)
 		if end != (ending{}) {
 			ended[end] = append(ended[end], d.Subscriber)
 			continue
@@ -189,7 +192,7 @@ func (s *Store) claimSome(ctx context.Context, e openEdition, c newsletter.Claim
 }
 
 // among writes numbers as the right side of IN. One statement for many rows costs a fraction of a statement for each.
-func among(ids []newsletter.SubscriberID) string {
+func among[ID ~int64](ids []ID) string {
 	b := append(make([]byte, 0, 2+8*len(ids)), '(')
 	for i, id := range ids {
 		if i > 0 {
@@ -235,7 +238,9 @@ func (s *Store) dueDeliveries(ctx context.Context, e openEdition, c newsletter.C
 	return collect(rows, err, func(r *sql.Rows) (d candidate, err error) {
 		var firstDue int64
 		err = r.Scan(&d.Subscriber, &d.Variant, &d.Attempts, &firstDue, &d.Address, &d.Name, &d.subscribed, &d.suppressed)
-		d.Edition, d.List, d.Lane, d.FirstDue, d.Expires, d.KeyID, d.Seen = e.id, e.list, c.Lane, instant(firstDue), e.expires, e.key, e.seen
+		d.Edition, d.List, d.Lane, d.KeyID, d.Follows, d.Seen = e.id, e.list, c.Lane, e.key, e.follows, e.seen
+		d.FirstDue = instant(firstDue)
+		d.Expires = d.FirstDue.Add(e.life)
 		return d, err
 	})
 }

@@ -37,14 +37,14 @@ func enrol(t *testing.T, s *store.Store, n int, list string) []newsletter.Subscr
 func draft(t *testing.T, s *store.Store, list string, slot time.Time) newsletter.Draft {
 	t.Helper()
 	d := newsletter.Draft{
-		List: newsletter.List{ID: list, Kind: newsletter.Digest}, Slot: newsletter.Slot{List: list, Due: slot}, Made: slot, Expires: slot.Add(72 * time.Hour),
+		List: newsletter.List{ID: list, Kind: newsletter.Digest}, Slot: newsletter.Slot{List: list, Due: slot}, Made: slot, Life: 72 * time.Hour, Expires: slot.Add(72 * time.Hour),
 		Subject:  "A subject",
 		Variants: []newsletter.Variant{{ID: 1, Subject: "A subject", HTML: "<p>", Text: "text", Message: []byte("message"), Nonce: "nonce"}},
 	}
 	for _, i := range must[[]newsletter.Item](t)(s.Unused(t.Context(), list, false, time.Time{})) {
 		d.Items = append(d.Items, i.ID)
 	}
-	d.Audience = must[[]newsletter.Audience](t)(s.Audience(t.Context(), list))
+	d.Audience = must[[]newsletter.Audience](t)(s.Audience(t.Context(), newsletter.AudienceQuestion{List: list}))
 	for i := range d.Audience {
 		d.Audience[i].Variant = 1
 	}
@@ -86,13 +86,18 @@ func TestASlotYieldsOneEdition(t *testing.T) {
 	s := open(t, t.TempDir())
 	takeIn(t, s, article("A letter from the north wing"))
 	enrol(t, s, 3, "weekly")
+	mark := newsletter.Mark{Considered: start.Add(-time.Hour), Schedule: "0 9 * * *", Zone: "UTC"}
+	must[newsletter.Mark](t)(s.Mark(t.Context(), "weekly", mark))
 	d := draft(t, s, "weekly", start)
 	id := freeze(t, s, d)
 	if _, err := s.Freeze(t.Context(), d); !errors.Is(err, newsletter.ErrSlotTaken) {
 		t.Errorf("the same slot again: %v", err)
 	}
-	if err := s.Skip(t.Context(), d.Slot, newsletter.SkippedNoItems, start); !errors.Is(err, newsletter.ErrSlotTaken) {
-		t.Errorf("skipping a slot that has an edition: %v", err)
+	if err := s.Skip(t.Context(), []newsletter.Decided{{Slot: d.Slot, Fate: newsletter.SkippedNoItems}}, start); err != nil {
+		t.Error(err)
+	}
+	if slots := must[[]newsletter.Decided](t)(s.DecidedSlots(t.Context(), "weekly", start)); len(slots) != 1 || slots[0].Fate != newsletter.MadeEdition {
+		t.Errorf("skipping a slot that has an edition: %+v", slots)
 	}
 	d.Slot.Due = start.Add(time.Minute)
 	if _, err := s.Freeze(t.Context(), d); !errors.Is(err, newsletter.ErrFrozen) {
@@ -101,20 +106,20 @@ func TestASlotYieldsOneEdition(t *testing.T) {
 	if all := must[[]newsletter.Edition](t)(s.Editions(t.Context(), "weekly", 0)); len(all) != 1 || all[0].ID != id || all[0].Counts.Audience != 3 {
 		t.Errorf("what failed has left something behind: %+v", all)
 	}
-	if at := must[time.Time](t)(s.Considered(t.Context(), "weekly", start)); !at.Equal(start) {
-		t.Errorf("the list's mark stands at %v", at)
+	if mark := must[newsletter.Mark](t)(s.Mark(t.Context(), "weekly", mark)); !mark.Considered.Equal(start) {
+		t.Errorf("the list's mark stands at %v", mark)
 	}
 }
 
 func TestAnEditionByHandDecidesNoSlot(t *testing.T) {
 	s := open(t, t.TempDir())
-	begin := must[time.Time](t)(s.Considered(t.Context(), "weekly", start))
+	begin := must[newsletter.Mark](t)(s.Mark(t.Context(), "weekly", newsletter.Mark{Considered: start}))
 	takeIn(t, s, article("A letter from the north wing"))
 	enrol(t, s, 1, "weekly")
 	d := draft(t, s, "weekly", start.Add(90*time.Minute))
 	d.ByHand = true
 	freeze(t, s, d)
-	if at := must[time.Time](t)(s.Considered(t.Context(), "weekly", start)); !at.Equal(begin) {
+	if at := must[newsletter.Mark](t)(s.Mark(t.Context(), "weekly", newsletter.Mark{})); at != begin {
 		t.Errorf("the list's mark has moved to %v: a slot between would be lost", at)
 	}
 }

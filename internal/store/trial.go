@@ -63,8 +63,8 @@ func (s *Store) judgeTrial(ctx context.Context, w firstWave, now time.Time) (*ne
 			MAX(CASE WHEN d.state NOT IN ('pending', 'claimed') THEN d.due
 				ELSE (SELECT MAX(a.at) FROM attempts a WHERE a.edition = d.edition AND a.subscriber = d.subscriber) END),
 			COUNT(CASE WHEN d.owner = $2 OR EXISTS (SELECT 1 FROM bounces b WHERE b.edition = d.edition AND b.subscriber = d.subscriber AND b.kind = 'hard') THEN 1 END)
-		FROM deliveries d WHERE d.edition = $3 AND d.subscriber > 0 AND d.subscriber < $4`,
-		millis(later(now, w.made)), newsletter.RecipientGone, w.Edition, w.below).Scan(&waiting, &putOff, &flying, &last, &w.Gone)
+		FROM deliveries d WHERE d.edition = $3 AND d.subscriber > 0 AND d.subscriber < $4 AND d.first_due <= $5`,
+		millis(later(now, w.made)), newsletter.RecipientGone, w.Edition, w.below, millis(w.made)).Scan(&waiting, &putOff, &flying, &last, &w.Gone)
 	if err != nil {
 		return nil, err
 	}

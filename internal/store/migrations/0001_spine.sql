@@ -47,6 +47,10 @@ CREATE TABLE items (
 	deadline   INTEGER NOT NULL, -- 0: none given
 	expires    INTEGER NOT NULL, -- 0: never
 	urgent     INTEGER NOT NULL,
+	ended      INTEGER NOT NULL DEFAULT 0, -- when an editor closed an action; 0: not
+	won        INTEGER NOT NULL DEFAULT 0,
+	ending     TEXT    NOT NULL DEFAULT '',
+	code       TEXT    UNIQUE,             -- names an action's stable link
 	state      TEXT    NOT NULL CHECK (state IN ('queued', 'held', 'dropped')),
 	reason     TEXT    NOT NULL,
 	parent     INTEGER REFERENCES items (id),
@@ -95,18 +99,31 @@ CREATE TABLE suppressions (
 -- What the scheduler has dealt with, list by list.
 CREATE TABLE lists (
 	id         TEXT    PRIMARY KEY,
-	considered INTEGER NOT NULL -- every slot up to this instant is decided
+	considered INTEGER NOT NULL, -- every slot up to this instant is decided
+	schedule   TEXT    NOT NULL, -- the plan by which it is
+	zone       TEXT    NOT NULL
 ) STRICT;
 
--- List and instant are the identity of a slot: whatever restarts, it is decided once.
+-- List and instant are the identity of a slot: whatever restarts, it is decided once. What follows an edition has slots of its own.
 CREATE TABLE slots (
 	list    TEXT    NOT NULL,
 	due     INTEGER NOT NULL,
+	follows INTEGER NOT NULL, -- 0: the list's own
 	fate    TEXT    NOT NULL,
 	edition INTEGER REFERENCES editions (id),
 	decided INTEGER NOT NULL,
-	PRIMARY KEY (list, due)
+	PRIMARY KEY (list, due, follows)
 ) STRICT, WITHOUT ROWID;
+
+-- Tells a database that was restored from a backup, or copied, from one that has gone on: its name and how far it has got also stand
+-- in a file beside it. One row.
+CREATE TABLE house (
+	one       INTEGER PRIMARY KEY CHECK (one = 1),
+	identity  TEXT    NOT NULL,
+	beats     INTEGER NOT NULL, -- grows about once a minute while dispatcher serves
+	last_seen INTEGER NOT NULL, -- the latest time that the clock has shown
+	held      TEXT    NOT NULL  -- why nothing is mailed; empty: mail goes
+) STRICT;
 
 CREATE TABLE editions (
 	id        INTEGER PRIMARY KEY,
@@ -114,19 +131,22 @@ CREATE TABLE editions (
 	kind      TEXT    NOT NULL,
 	lane      TEXT    NOT NULL,
 	slot      INTEGER NOT NULL,
+	follows   INTEGER NOT NULL, -- the alert that a reminder or update answers, to those who have it; 0: none
 	made      INTEGER NOT NULL,
-	expires   INTEGER NOT NULL,
+	life      INTEGER NOT NULL, -- milliseconds from a copy's moment to the end of its patience
+	expires   INTEGER NOT NULL, -- no copy lives longer
 	state     TEXT    NOT NULL CHECK (state IN ('sending', 'paused', 'done', 'cancelled')),
 	subject   TEXT    NOT NULL,
 	rehearsal INTEGER NOT NULL,
 	key       INTEGER NOT NULL REFERENCES keys (id),
+	barred    INTEGER NOT NULL DEFAULT 0, -- how many readers did not get it although it had something for them
 	reason    TEXT    NOT NULL DEFAULT '', -- why it is paused or cancelled
 	-- The first wave: until it is judged, only subscribers below first_end get the edition.
 	first_n    INTEGER NOT NULL DEFAULT 0,
 	first_end  INTEGER NOT NULL DEFAULT 0, -- 0: judged, or too few readers to judge
 	first_wait INTEGER NOT NULL DEFAULT 0, -- milliseconds that the rest waits for reports
 	first_over INTEGER NOT NULL DEFAULT 0, -- when it has waited long enough; 0: not all of the first have been tried
-	UNIQUE (list, slot)
+	UNIQUE (list, slot, follows)
 ) STRICT;
 CREATE INDEX editions_by_state ON editions (state, lane);
 
@@ -144,24 +164,39 @@ CREATE TABLE variants (
 	PRIMARY KEY (edition, variant, until)
 ) STRICT, WITHOUT ROWID;
 
--- Which readers get which variant.
+-- Which readers get which variant, and when. Readers who are alike in these make a group.
 CREATE TABLE edition_audience (
 	edition  INTEGER NOT NULL REFERENCES editions (id),
 	topics   TEXT    NOT NULL,
 	language TEXT    NOT NULL,
+	zone     TEXT    NOT NULL, -- empty where it makes no difference
+	history  TEXT    NOT NULL, -- what they have had, as far as it makes a difference; see historyOf
 	variant  INTEGER NOT NULL,
-	PRIMARY KEY (edition, topics, language)
+	due      INTEGER NOT NULL,
+	bar      TEXT    NOT NULL, -- why they get none; empty: they do
+	PRIMARY KEY (edition, topics, language, zone, history)
 ) STRICT, WITHOUT ROWID;
 
--- What a list has used: each list uses an item once, rehearsals apart.
+-- What an edition bears.
 CREATE TABLE edition_items (
-	list      TEXT    NOT NULL,
-	item      INTEGER NOT NULL REFERENCES items (id),
-	rehearsal INTEGER NOT NULL,
 	edition   INTEGER NOT NULL REFERENCES editions (id),
-	PRIMARY KEY (list, item, rehearsal)
+	item      INTEGER NOT NULL REFERENCES items (id),
+	list      TEXT    NOT NULL,
+	rehearsal INTEGER NOT NULL,
+	again     INTEGER NOT NULL, -- the list has used it before: for those who were barred then, or in a reminder
+	PRIMARY KEY (edition, item)
 ) STRICT, WITHOUT ROWID;
+-- Each list uses an item once, rehearsals apart.
+CREATE UNIQUE INDEX edition_items_used ON edition_items (item, list, rehearsal) WHERE NOT again;
 CREATE INDEX edition_items_by_item ON edition_items (item);
+
+-- Readers who have acted, as somebody who knows has told us.
+CREATE TABLE item_done (
+	item       INTEGER NOT NULL REFERENCES items (id),
+	subscriber INTEGER NOT NULL REFERENCES subscribers (id),
+	at         INTEGER NOT NULL,
+	PRIMARY KEY (item, subscriber)
+) STRICT, WITHOUT ROWID;
 
 -- Addresses of proof_to. Their deliveries bear the negative id as subscriber.
 CREATE TABLE proof_addresses (

@@ -1,0 +1,75 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"dispatcher/internal/newsletter"
+)
+
+// AlertsSince are the alerts and reminders of all lists that were made at an instant or later, or that bear one of some items, and those
+// of one list that were kept from some readers and have an action that is still open. Rehearsals and cancelled editions are left out.
+func (s *Store) AlertsSince(ctx context.Context, since time.Time, items []newsletter.ItemID, list string, now time.Time) ([]newsletter.AlertEdition, error) {
+	rows, err := s.read.QueryContext(ctx, fmt.Sprintf(`SELECT e.id, e.list, e.kind, e.made FROM editions e
+		WHERE e.kind IN ('alert', 'reminder') AND NOT e.rehearsal AND e.state <> 'cancelled' AND (e.made >= $1
+			OR EXISTS (SELECT 1 FROM edition_items b WHERE b.edition = e.id AND b.item IN %s)
+			OR e.list = $2 AND e.barred > 0 AND EXISTS (SELECT 1 FROM edition_items b JOIN items i ON i.id = b.item
+				WHERE b.edition = e.id AND i.ended = 0 AND CASE WHEN i.deadline > 0 THEN i.deadline ELSE i.expires END > $3))
+		ORDER BY e.id`, among(items)), millis(since), list, millis(now))
+	return s.alertEditions(ctx, rows, err)
+}
+
+// Announced are the alerts of a list that bear an action with a deadline that has not passed, with what was done to remind their readers.
+func (s *Store) Announced(ctx context.Context, list string, now time.Time) ([]newsletter.AlertEdition, error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT e.id, e.list, e.kind, e.made FROM editions e
+		WHERE e.list = $1 AND e.kind = 'alert' AND NOT e.rehearsal AND e.state <> 'cancelled'
+			AND EXISTS (SELECT 1 FROM edition_items b JOIN items i ON i.id = b.item
+				WHERE b.edition = e.id AND i.deadline > $2 AND i.ended = 0 AND i.state = 'queued')
+		ORDER BY e.id`, list, millis(now))
+	alerts, err := s.alertEditions(ctx, rows, err)
+	for i := range alerts {
+		if err == nil {
+			err = s.reminders(ctx, &alerts[i])
+		}
+	}
+	return alerts, err
+}
+
+func (s *Store) reminders(ctx context.Context, a *newsletter.AlertEdition) (err error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT b.item FROM edition_items b JOIN editions e ON e.id = b.edition
+		WHERE e.follows = $1 AND e.kind = 'reminder'`, a.ID)
+	a.Reminded, err = collect(rows, err, func(r *sql.Rows) (id newsletter.ItemID, err error) { return id, r.Scan(&id) })
+	if err != nil {
+		return fmt.Errorf("listing the reminders of edition %d: %w", a.ID, err)
+	}
+	rows, err = s.read.QueryContext(ctx, `SELECT due FROM slots WHERE list = $1 AND follows = $2`, a.List, a.ID)
+	a.Decided, err = collect(rows, err, func(r *sql.Rows) (time.Time, error) {
+		var due int64
+		err := r.Scan(&due)
+		return instant(due), err
+	})
+	if err != nil {
+		return fmt.Errorf("listing the reminders of edition %d: %w", a.ID, err)
+	}
+	return nil
+}
+
+func (s *Store) alertEditions(ctx context.Context, rows *sql.Rows, err error) ([]newsletter.AlertEdition, error) {
+	alerts, err := collect(rows, err, func(r *sql.Rows) (a newsletter.AlertEdition, err error) {
+		var made int64
+		err = r.Scan(&a.ID, &a.List, &a.Kind, &made)
+		a.Made = instant(made)
+		return a, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listing alerts: %w", err)
+	}
+	for i := range alerts {
+		if alerts[i].Items, err = s.EditionItems(ctx, alerts[i].ID); err != nil {
+			return nil, err
+		}
+	}
+	return alerts, nil
+}

@@ -1,0 +1,115 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"dispatcher/internal/newsletter"
+)
+
+// Audience groups the readers who may be mailed by what the question asks, with how many there are of each group.
+func (s *Store) Audience(ctx context.Context, q newsletter.AudienceQuestion) ([]newsletter.Audience, error) {
+	rows, err := s.read.QueryContext(ctx, `
+		SELECT c.topics, r.language, `+zoneOf(q)+`, `+historyOf(q)+`, COUNT(*)
+		FROM subscriptions c JOIN subscribers r ON r.id = c.subscriber
+		WHERE `+mayBeMailed(q, 1)+`
+		GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4`, q.List)
+	groups, err := collect(rows, err, func(r *sql.Rows) (a newsletter.Audience, err error) {
+		var topics, history string
+		if err := r.Scan(&topics, &a.Language, &a.Zone, &history, &a.Readers); err != nil {
+			return a, err
+		}
+		if err := parseHistory(history, &a); err != nil {
+			return a, err
+		}
+		a.Topics, err = parseWords(topics)
+		return a, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("counting the readers of %s: %w", q.List, err)
+	}
+	return groups, nil
+}
+
+// Zones are the zones of those readers of a list who may be mailed, the empty one for those whose zone is not known.
+func (s *Store) Zones(ctx context.Context, list string) ([]string, error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT DISTINCT r.zone FROM subscriptions c JOIN subscribers r ON r.id = c.subscriber
+		WHERE `+mayBeMailed(newsletter.AudienceQuestion{}, 1), list)
+	zones, err := collect(rows, err, func(r *sql.Rows) (zone string, err error) { return zone, r.Scan(&zone) })
+	if err != nil {
+		return nil, fmt.Errorf("listing the zones of the readers of %s: %w", list, err)
+	}
+	return zones, nil
+}
+
+// mayBeMailed says of a subscription c with its subscriber r whether a question asks for it. The list is the statement's n-th argument.
+func mayBeMailed(q newsletter.AudienceQuestion, n int) string {
+	condition := `c.list = $` + strconv.Itoa(n) + ` AND c.state = 'confirmed' AND NOT EXISTS (SELECT 1 FROM suppressions x WHERE x.address_hash = r.address_hash)`
+	if q.Follows != 0 {
+		condition += fmt.Sprintf(` AND EXISTS (SELECT 1 FROM deliveries f WHERE f.edition = %d AND f.subscriber = c.subscriber AND f.state IN ('sent', 'unknown'))`, q.Follows)
+	}
+	return condition
+}
+
+func zoneOf(q newsletter.AudienceQuestion) string {
+	if q.Zones {
+		return `r.zone`
+	}
+	return `''`
+}
+
+// historyOf is what a reader has had and done, as far as a question asks for it: words such as g12 for edition 12 that she got, b12 for
+// one that she was barred from, and d7 for action 7 that she has taken.
+func historyOf(q newsletter.AudienceQuestion) string {
+	var sources []string
+	if len(q.Alerts) > 0 {
+		sources = append(sources, `SELECT CASE WHEN h.owner = 'barred' THEN 'b' ELSE 'g' END || CAST(h.edition AS TEXT) AS word FROM deliveries h
+			WHERE h.edition IN `+among(q.Alerts)+` AND h.subscriber = c.subscriber
+				AND (h.owner = 'barred' OR h.state IN ('pending', 'claimed', 'sent', 'unknown'))`)
+	}
+	if len(q.Done) > 0 {
+		sources = append(sources, `SELECT 'd' || CAST(h.item AS TEXT) AS word FROM item_done h WHERE h.item IN `+among(q.Done)+` AND h.subscriber = c.subscriber`)
+	}
+	if len(sources) == 0 {
+		return `''`
+	}
+	return `COALESCE((SELECT string_agg(word, ' ' ORDER BY word) FROM (` + strings.Join(sources, ` UNION ALL `) + `) w), '')`
+}
+
+func parseHistory(history string, a *newsletter.Audience) error {
+	for word := range strings.FieldsSeq(history) {
+		n, err := strconv.ParseInt(word[1:], 10, 64)
+		if err != nil {
+			return fmt.Errorf("reading what readers have had: %w", err)
+		}
+		switch word[0] {
+		case 'g':
+			a.Got = append(a.Got, newsletter.EditionID(n))
+		case 'b':
+			a.Barred = append(a.Barred, newsletter.EditionID(n))
+		case 'd':
+			a.Done = append(a.Done, newsletter.ItemID(n))
+		}
+	}
+	return nil
+}
+
+// formatHistory is the opposite of parseHistory: what historyOf says of the group's readers.
+func formatHistory(a newsletter.Audience) string {
+	var words []string
+	for _, id := range a.Got {
+		words = append(words, "g"+strconv.FormatInt(int64(id), 10))
+	}
+	for _, id := range a.Barred {
+		words = append(words, "b"+strconv.FormatInt(int64(id), 10))
+	}
+	for _, id := range a.Done {
+		words = append(words, "d"+strconv.FormatInt(int64(id), 10))
+	}
+	slices.Sort(words)
+	return strings.Join(words, " ")
+}

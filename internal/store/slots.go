@@ -1,0 +1,110 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"dispatcher/internal/newsletter"
+)
+
+// Mark is how far the slots of a list are decided. For a list that is new, that is begin, and is kept.
+func (s *Store) Mark(ctx context.Context, list string, begin newsletter.Mark) (newsletter.Mark, error) {
+	m, err := scanMark(s.read.QueryRowContext(ctx, `SELECT considered, schedule, zone FROM lists WHERE id = $1`, list))
+	if errors.Is(err, sql.ErrNoRows) {
+		m, err = scanMark(s.write.QueryRowContext(ctx, `INSERT INTO lists (id, considered, schedule, zone) VALUES ($1, $2, $3, $4)
+			ON CONFLICT (id) DO UPDATE SET considered = lists.considered RETURNING considered, schedule, zone`,
+			list, millis(begin.Considered), begin.Schedule, begin.Zone))
+	}
+	if err != nil {
+		return m, fmt.Errorf("reading how far the slots of %s are decided: %w", list, err)
+	}
+	return m, nil
+}
+
+func scanMark(row *sql.Row) (m newsletter.Mark, err error) {
+	var at int64
+	err = row.Scan(&at, &m.Schedule, &m.Zone)
+	m.Considered = instant(at)
+	return m, err
+}
+
+// SetMark sets a list's mark, back too. Slots that are decided stay so.
+func (s *Store) SetMark(ctx context.Context, list string, m newsletter.Mark) error {
+	if _, err := s.write.ExecContext(ctx, `UPDATE lists SET considered = $1, schedule = $2, zone = $3 WHERE id = $4`,
+		millis(m.Considered), m.Schedule, m.Zone, list); err != nil {
+		return fmt.Errorf("setting how far the slots of %s are decided: %w", list, err)
+	}
+	return nil
+}
+
+// Skip decides that slots get no edition, all in one transaction. Those that are decided already stay as they are.
+func (s *Store) Skip(ctx context.Context, decided []newsletter.Decided, now time.Time) error {
+	return s.transact(ctx, "skipping slots", func(tx *sql.Tx) error {
+		for _, d := range decided {
+			if err := decide(ctx, tx, d.Slot, d.Fate, now); err != nil && !errors.Is(err, newsletter.ErrSlotTaken) {
+				return err
+			}
+			if err := consider(ctx, tx, d.Slot); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// decide writes down what became of a slot. It returns newsletter.ErrSlotTaken when the slot is decided already.
+func decide(ctx context.Context, tx *sql.Tx, slot newsletter.Slot, fate newsletter.SlotFate, now time.Time) error {
+	n := 0
+	err := countRows(&n)(tx.ExecContext(ctx, `INSERT INTO slots (list, due, follows, fate, decided) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
+		slot.List, millis(slot.Due), slot.Follows, fate, millis(now)))
+	if err == nil && n == 0 {
+		return newsletter.ErrSlotTaken
+	}
+	return err
+}
+
+// consider moves the list's mark; it never moves back. What follows an edition moves none.
+func consider(ctx context.Context, tx *sql.Tx, slot newsletter.Slot) error {
+	if slot.Follows != 0 {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, `UPDATE lists SET considered = $1 WHERE id = $2 AND considered < $1`, millis(slot.Due), slot.List)
+	return err
+}
+
+// DecidedSlots are the slots of a list from an instant on, and what became of them, in order.
+func (s *Store) DecidedSlots(ctx context.Context, list string, from time.Time) ([]newsletter.Decided, error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT due, follows, fate FROM slots WHERE list = $1 AND due >= $2 ORDER BY due, follows`, list, millis(from))
+	slots, err := collect(rows, err, func(r *sql.Rows) (d newsletter.Decided, err error) {
+		var due int64
+		err = r.Scan(&due, &d.Slot.Follows, &d.Fate)
+		d.Slot.List, d.Slot.Due = list, instant(due)
+		return d, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listing the slots of %s: %w", list, err)
+	}
+	return slots, nil
+}
+
+// Marks are the marks of all lists that have one. Nothing is written.
+func (s *Store) Marks(ctx context.Context) (map[string]newsletter.Mark, error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT id, considered, schedule, zone FROM lists`)
+	marks := map[string]newsletter.Mark{}
+	_, err = collect(rows, err, func(r *sql.Rows) (struct{}, error) {
+		var id string
+		var at int64
+		var m newsletter.Mark
+		err := r.Scan(&id, &at, &m.Schedule, &m.Zone)
+		m.Considered = instant(at)
+		marks[id] = m
+		return struct{}{}, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading how far the slots are decided: %w", err)
+	}
+	return marks, nil
+}
