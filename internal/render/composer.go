@@ -39,39 +39,49 @@ const keptForms = 100
 
 // Compose makes the message of one delivery. Its data is appended to buffer, which may be nil.
 func (c *Composer) Compose(ctx context.Context, d newsletter.Delivery, buffer []byte) (newsletter.Message, error) {
-	m, signer, err := c.tools(ctx, d)
+	m, s, err := c.tools(ctx, d)
 	if err != nil {
 		return newsletter.Message{}, err
 	}
-	return newsletter.Message{From: c.sender(signer, d), To: d.Address, Data: m.AppendStuffed(buffer, c.personal(signer, d))}, nil
+	return newsletter.Message{From: c.sender(s.own, d), To: d.Address, Data: m.AppendStuffed(buffer, c.personal(s, d))}, nil
 }
 
-// tools are the compiled variant of a delivery, and what signs its links.
-func (c *Composer) tools(ctx context.Context, d newsletter.Delivery) (*Message, *newsletter.Signer, error) {
+// signing is what signs in a delivery's message.
+type signing struct {
+	own      *newsletter.Signer
+	followed *newsletter.Signer // of the edition that is answered; nil: of none
+}
+
+// tools are the compiled variant of a delivery, and what signs in its message.
+func (c *Composer) tools(ctx context.Context, d newsletter.Delivery) (m *Message, s signing, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	signer, err := c.signer(d)
-	if err != nil {
-		return nil, nil, err
+	if s.own, err = c.signer(d.Edition, d.KeyID); err != nil {
+		return nil, s, err
 	}
-	m, err := c.message(ctx, form{d.Edition, d.Variant, d.Until})
-	return m, signer, err
+	if d.Follows.Edition != 0 {
+		if s.followed, err = c.signer(d.Follows.Edition, d.Follows.KeyID); err != nil {
+			return nil, s, err
+		}
+	}
+	m, err = c.message(ctx, form{d.Edition, d.Variant, d.Until})
+	return m, s, err
 }
 
 // signer finds what signs with the key that an edition was made with.
-func (c *Composer) signer(d newsletter.Delivery) (*newsletter.Signer, error) {
-	if s := c.signers[d.KeyID]; s != nil {
+func (c *Composer) signer(edition newsletter.EditionID, id newsletter.KeyID) (*newsletter.Signer, error) {
+	if s := c.signers[id]; s != nil {
 		return s, nil
 	}
-	key, known := c.Keys[d.KeyID]
+	key, known := c.Keys[id]
 	if !known {
-		return nil, fmt.Errorf("edition %d was made with key %d: %w", d.Edition, d.KeyID, newsletter.ErrNotFound)
+		return nil, fmt.Errorf("edition %d was made with key %d: %w", edition, id, newsletter.ErrNotFound)
 	}
 	if c.signers == nil {
 		c.signers = map[newsletter.KeyID]*newsletter.Signer{}
 	}
-	c.signers[d.KeyID] = newsletter.NewSigner(key)
-	return c.signers[d.KeyID], nil
+	c.signers[id] = newsletter.NewSigner(key)
+	return c.signers[id], nil
 }
 
 // message compiles a variant, or finds it compiled.
@@ -102,15 +112,23 @@ func (c *Composer) message(ctx context.Context, f form) (*Message, error) {
 
 // Personal is what a delivery splices in: the same on every try.
 func (c *Composer) Personal(d newsletter.Delivery) newsletter.Personal {
-	return c.personal(newsletter.NewSigner(c.Keys[d.KeyID]), d)
+	s := signing{own: newsletter.NewSigner(c.Keys[d.KeyID])}
+	if d.Follows.Edition != 0 {
+		s.followed = newsletter.NewSigner(c.Keys[d.Follows.KeyID])
+	}
+	return c.personal(s, d)
 }
 
-func (c *Composer) personal(signer *newsletter.Signer, d newsletter.Delivery) newsletter.Personal {
-	token := signer.Token(newsletter.Link{Purpose: newsletter.PurposeUnsubscribe, Subscriber: d.Subscriber, List: d.List})
+func (c *Composer) personal(s signing, d newsletter.Delivery) newsletter.Personal {
+	token := s.own.Token(newsletter.Link{Purpose: newsletter.PurposeUnsubscribe, Subscriber: d.Subscriber, List: d.List})
 	p := newsletter.Personal{
 		Address: d.Address, Name: d.Name, Date: d.FirstDue,
-		MessageID:   signer.MessageID(d.DeliveryKey, c.Publisher.From.Domain()),
+		MessageID:   s.own.MessageID(d.DeliveryKey, c.Publisher.From.Domain()),
 		Unsubscribe: c.Publisher.PublicURL + "/u/" + token,
+	}
+	if s.followed != nil {
+		earlier := newsletter.DeliveryKey{Edition: d.Follows.Edition, Subscriber: d.Subscriber}
+		p.Follows = s.followed.MessageID(earlier, c.Publisher.From.Domain())
 	}
 	if c.Publisher.Unsubscribe != "" {
 		p.Mailto = "mailto:" + string(c.Publisher.Unsubscribe) + "?subject=" + url.PathEscape("unsubscribe "+token)

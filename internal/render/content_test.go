@@ -95,7 +95,7 @@ func alertContent(lang string) newsletter.Content {
 	}
 }
 
-// persianEdition is an edition in Persian, with one item in English.
+// persianEdition is an edition in Persian, with one item in English and, of a digest, two reminders in English.
 func persianEdition(kind newsletter.Kind) newsletter.Content {
 	c := newsletter.Content{
 		List: newsletter.List{
@@ -105,6 +105,9 @@ func persianEdition(kind newsletter.Kind) newsletter.Content {
 		Language: "fa",
 		Items:    []newsletter.Item{persian(), persianAction(), courtroom(), bare()},
 		Moment:   monday,
+	}
+	if kind == newsletter.Digest {
+		c.Reminders = []newsletter.Item{petition(), found()}
 	}
 	if kind == newsletter.Alert {
 		c.Items = []newsletter.Item{persianAction(), petition()}

@@ -15,9 +15,15 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 // TestGolden compares whole mails with what was last looked at and found good.
 func TestGolden(t *testing.T) {
-	digest, alert := persianEdition(newsletter.Digest), persianEdition(newsletter.Alert)
 	for name, content := range map[string]newsletter.Content{
-		"digest-en": digestContent("en"), "digest-fa": digest, "alert-en": alertContent("en"), "alert-fa": alert,
+		"digest-en":   digestContent("en"),
+		"digest-fa":   persianEdition(newsletter.Digest),
+		"alert-en":    alertContent("en"),
+		"alert-fa":    persianEdition(newsletter.Alert),
+		"reminder-en": reminderContent("en"),
+		"reminder-fa": persianFollowUp(newsletter.Reminder),
+		"update-en":   updateContent("en"),
+		"update-fa":   persianFollowUp(newsletter.Update),
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRenderer(t, 7)
@@ -25,7 +31,7 @@ func TestGolden(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			html, text, message, err := r.Fill(v, reader())
+			html, text, message, err := r.Fill(v, following())
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -18,6 +18,7 @@ const (
 	holeDate            = 'd'
 	holeMessageID       = 'm'
 	holeListUnsubscribe = 'l'
+	holeFollows         = 'r' // stands alone in a field of the header, and takes the field along where there is nothing to fill it with
 	holeTextName        = 'n'
 	holeTextLink        = 'u'
 	holeHTMLName        = 'N'
@@ -29,8 +30,9 @@ const (
 
 const (
 	markerPrefix = "hole"
-	softBreak    = "=\r\n" // RFC 2045 section 6.7 (5)
-	headerHoles  = "dlmt"  // sorted
+	softBreak    = "=\r\n"  // RFC 2045 section 6.7 (5)
+	headerHoles  = "dlmt"   // sorted
+	threadHoles  = "dlmrrt" // the same of a message that answers another one
 )
 
 // errHoles says that a variant's holes are not where they were put.
@@ -53,7 +55,7 @@ func (m marks) hole(letter byte) string { return markerPrefix + m.nonce + string
 
 // piece is a stretch of fixed text, or one hole.
 type piece struct {
-	fixed []byte
+	fixed []byte // of a holeFollows: the name of its field
 	wire  []byte // fixed, dot-stuffed; set by Compile
 	hole  byte   // 0: fixed text
 	when  byte   // markNamed, markNameless or markEveryone
@@ -138,7 +140,11 @@ func Compile(v newsletter.Variant) (*Message, error) {
 	if end < 0 || v.Nonce == "" {
 		return nil, fmt.Errorf("compiling variant %d: %w", v.ID, errHoles)
 	}
+	end += len("\r\n") // the line end of the last field
 	header, headerLetters, err := cut(v.Message[:end], v.Nonce, false)
+	if err == nil {
+		err = takeFields(header)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("compiling variant %d: %w", v.ID, err)
 	}
@@ -149,7 +155,8 @@ func Compile(v newsletter.Variant) (*Message, error) {
 	_, text, textErr := cut([]byte(v.Text), v.Nonce, false)
 	_, html, htmlErr := cut([]byte(v.HTML), v.Nonce, false)
 	slices.Sort(headerLetters)
-	if textErr != nil || htmlErr != nil || string(headerLetters) != headerHoles || !bytes.Equal(bodyLetters, slices.Concat(text, html)) {
+	whole := string(headerLetters) == headerHoles || string(headerLetters) == threadHoles
+	if textErr != nil || htmlErr != nil || !whole || !bytes.Equal(bodyLetters, slices.Concat(text, html)) {
 		return nil, fmt.Errorf("compiling variant %d: %w", v.ID, errHoles)
 	}
 	for i := range body {
@@ -162,6 +169,23 @@ func Compile(v newsletter.Variant) (*Message, error) {
 		pieces[i].wire = newsletter.DotStuff(pieces[i].fixed) // each begins a line, or in the middle of a header's
 	}
 	return &Message{pieces}, nil
+}
+
+// takeFields moves the field around each holeFollows into the hole, from its name to the end of its line, so that a message
+// which answers none does without the field: an empty one would not be lawful (RFC 5322 section 3.6.4).
+func takeFields(header []piece) error {
+	for i := range header {
+		if header[i].hole != holeFollows {
+			continue
+		}
+		if i == 0 || i == len(header)-1 || !bytes.HasPrefix(header[i+1].fixed, []byte("\r\n")) {
+			return fmt.Errorf("%w: a field of the thread has no line of its own", errHoles)
+		}
+		before, after := &header[i-1], &header[i+1]
+		line := bytes.LastIndexByte(before.fixed, '\n') + 1
+		before.fixed, header[i].fixed, after.fixed = before.fixed[:line], before.fixed[line:], after.fixed[len("\r\n"):]
+	}
+	return nil
 }
 
 // selfContained makes a stretch of quoted-printable text begin and end in column 0, so that what stands before and

@@ -102,13 +102,15 @@ func TestDirectionOfAnItem(t *testing.T) {
 
 // TestNoLetterSpacingInArabicScript holds that joined letters stay joined.
 func TestNoLetterSpacingInArabicScript(t *testing.T) {
-	html, _, _ := rendered(t, newRenderer(t, 1), persianEdition(newsletter.Digest))
-	for _, element := range regexp.MustCompile(`<[^>]*dir="rtl"[^>]*>`).FindAllString(html, -1) {
-		if spacing := regexp.MustCompile(`letter-spacing:([^;"]*)`).FindStringSubmatch(element); spacing != nil && spacing[1] != "normal" {
-			t.Errorf("letter-spacing %s in %s", spacing[1], element)
-		}
-		if strings.Contains(element, "italic") || strings.Contains(element, "uppercase") {
-			t.Errorf("slanted or uppercase: %s", element)
+	for _, c := range []newsletter.Content{persianEdition(newsletter.Digest), persianFollowUp(newsletter.Reminder), persianFollowUp(newsletter.Update), updateContent("en")} {
+		html, _, _ := rendered(t, newRenderer(t, 1), c)
+		for _, element := range regexp.MustCompile(`<[^>]*dir="rtl"[^>]*>`).FindAllString(html, -1) {
+			if spacing := regexp.MustCompile(`letter-spacing:([^;"]*)`).FindStringSubmatch(element); spacing != nil && spacing[1] != "normal" {
+				t.Errorf("letter-spacing %s in %s", spacing[1], element)
+			}
+			if strings.Contains(element, "italic") || strings.Contains(element, "uppercase") {
+				t.Errorf("slanted or uppercase: %s", element)
+			}
 		}
 	}
 }
@@ -119,7 +121,9 @@ func TestTextPart(t *testing.T) {
 	mixed.Items[0].Title = "CPJ و ۱۲ سازمان دیگر خواستار آزادی او شدند"
 	mixed.Items[2].Title = "نامه: " + "what the letter said"
 	mixed.Items[2].Language = "en"
-	for _, c := range []newsletter.Content{digestContent("en"), alertContent("en"), mixed} {
+	for _, c := range []newsletter.Content{
+		digestContent("en"), alertContent("en"), mixed, reminderContent("en"), updateContent("en"), persianFollowUp(newsletter.Reminder), persianFollowUp(newsletter.Update),
+	} {
 		_, text, _ := rendered(t, newRenderer(t, 1), c)
 		for line := range strings.Lines(text) {
 			line = strings.TrimSuffix(line, "\n")

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/wneessen/go-mail"
 
@@ -14,8 +13,7 @@ import (
 // letter is a variant as it goes to go-mail.
 type letter struct {
 	publisher newsletter.Publisher
-	list      newsletter.List
-	moment    time.Time
+	content   newsletter.Content
 	subject   string
 	text      string
 	html      string
@@ -27,7 +25,7 @@ type letter struct {
 // each is made here and stands once. They reach go-mail as ASCII that it folds at blanks and does not encode again.
 func (l letter) encode() ([]byte, error) {
 	m := mail.NewMsg(mail.WithBoundary("part"+l.marks.nonce), mail.WithNoDefaultUserAgent())
-	p := l.publisher
+	p, list := l.publisher, l.content.List
 	answers := p.From
 	if p.ReplyTo != "" {
 		answers = p.ReplyTo
@@ -38,12 +36,16 @@ func (l letter) encode() ([]byte, error) {
 	m.SetGenHeader(mail.HeaderSubject, headerText(l.subject, "Subject"))
 	m.SetGenHeader(mail.HeaderDate, l.marks.hole(holeDate))
 	m.SetGenHeader(mail.HeaderMessageID, l.marks.hole(holeMessageID))
-	m.SetGenHeader("List-Id", named(title(l.list), "List-Id", p.ListID(l.list)))
+	if l.content.Follows {
+		m.SetGenHeader(mail.HeaderInReplyTo, l.marks.hole(holeFollows))
+		m.SetGenHeader(mail.HeaderReferences, l.marks.hole(holeFollows))
+	}
+	m.SetGenHeader("List-Id", named(title(list), "List-Id", p.ListID(list)))
 	m.SetGenHeader(mail.HeaderListUnsubscribe, l.marks.hole(holeListUnsubscribe))
 	m.SetGenHeader(mail.HeaderListUnsubscribePost, "List-Unsubscribe=One-Click")
 	m.SetGenHeader("List-Post", "NO")
 	m.SetGenHeader("List-Help", "<mailto:"+string(answers)+"?subject=help>")
-	m.SetGenHeader("Feedback-ID", feedbackID(p, l.list, l.moment))
+	m.SetGenHeader("Feedback-ID", feedbackID(p, l.content))
 	m.SetGenHeader(mail.HeaderPrecedence, "bulk")
 	m.SetGenHeader("Auto-Submitted", "auto-generated")
 	m.SetGenHeader(mail.HeaderXAutoResponseSuppress, "OOF, AutoReply")
@@ -83,14 +85,14 @@ func headerText(text, field string) string {
 
 // feedbackID names a mailing to Gmail's feedback loop: day, list, kind, and a sender that never changes. None of
 // them says anything about the reader.
-func feedbackID(p newsletter.Publisher, l newsletter.List, moment time.Time) string {
+func feedbackID(p newsletter.Publisher, c newsletter.Content) string {
 	list := strings.Map(func(r rune) rune {
 		if r <= ' ' || r >= 0x7f || r == ':' {
 			return '-'
 		}
 		return r
-	}, l.ID)
-	return fmt.Sprintf("%s:%s:%s:%s", moment.UTC().Format("20060102"), list, l.Kind, senderID(p))
+	}, c.List.ID)
+	return fmt.Sprintf("%s:%s:%s:%s", c.Moment.UTC().Format("20060102"), list, c.Kind, senderID(p))
 }
 
 // senderID is made of the letters and digits of the From domain: 5 to 15 of them, as Gmail wants it.

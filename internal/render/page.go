@@ -9,7 +9,10 @@ import (
 	"dispatcher/internal/newsletter"
 )
 
-const maxPreheader = 140 // runes; mail programs show fewer
+const (
+	maxPreheader = 140 // runes; mail programs show fewer
+	maxReminders = 12  // lines about what a digest's readers know already
+)
 
 // Page is what a mail template is run on. The same page is made twice, with HTML in the fields of type template.HTML for the HTML
 // template and plain text there for the text template.
@@ -28,14 +31,16 @@ type Page struct {
 	Description   string // of the list; may be empty
 	Date          string
 
-	Greeting template.HTML
-	Contents string
-	Lead     *Story        // the first article, nil when there is none; of an alert: the first action
-	Actions  []Story       // without the lead
-	ActFirst bool          // the actions stand before the lead
-	Stories  []Story       // articles after the lead
-	Brief    []Story       // items for which there is room for the title only
-	More     template.HTML // says that there are items for which there is no room at all; or empty
+	Greeting  template.HTML
+	Contents  string
+	Opening   string        // of a reminder or an update: why it comes
+	Lead      *Story        // a digest's first article, nil when there is none; of the other kinds: the first action
+	Actions   []Story       // without the lead
+	ActFirst  bool          // the actions stand before the lead
+	Stories   []Story       // articles after the lead
+	Brief     []Story       // items for which there is room for the title only
+	More      template.HTML // says that there are items for which there is no room at all; or empty
+	Reminders []Story       // of a digest: actions that its readers know already and that are still open
 
 	Why         template.HTML
 	Leave       template.HTML
@@ -52,7 +57,8 @@ type layout struct {
 	html    bool
 }
 
-// page lays out the content. The last shrunk items lose their text first and then their place, so that a mail keeps its size.
+// page lays out the content. So that a mail keeps its size, shrunk says how much gives way: the last reminders lose their place, then
+// the last items their text, and then their place too.
 func (l layout) page(p newsletter.Publisher, subject string, shrunk int) Page {
 	list, publisher := title(l.content.List), newsletter.OneLine(p.Name, maxName)
 	page := Page{
@@ -69,6 +75,7 @@ func (l layout) page(p newsletter.Publisher, subject string, shrunk int) Page {
 		Date:          l.words.day(l.content.Moment.In(l.zone)),
 		Greeting:      l.greeting(),
 		Contents:      l.contents(),
+		Opening:       l.opening(),
 		Why:           l.phrase(l.words.Why, "list", list, "publisher", publisher),
 		Leave:         l.phrase(l.words.Leave, "list", list),
 		Unsubscribe:   l.marks.hole(holeTextLink),
@@ -76,10 +83,14 @@ func (l layout) page(p newsletter.Publisher, subject string, shrunk int) Page {
 	if l.html {
 		page.Unsubscribe = l.marks.hole(holeHTMLLink)
 	}
-	if left := l.place(&page, shrunk); left > 0 {
+	gone := min(shrunk, len(l.content.Reminders))
+	for _, item := range l.content.Reminders[:len(l.content.Reminders)-gone] {
+		page.Reminders = append(page.Reminders, l.story(item))
+	}
+	if left := l.place(&page, shrunk-gone); left > 0 {
 		page.More = l.phrase(l.words.count(l.words.More, left), "publisher", publisher)
 	}
-	page.Preheader = preheader(page)
+	page.Preheader = l.preheader(page)
 	return page
 }
 
@@ -91,7 +102,7 @@ func (l layout) place(page *Page, shrunk int) (left int) {
 		switch {
 		case i == lead:
 			story := l.story(item)
-			if l.content.List.Kind == newsletter.Alert {
+			if l.content.Kind == newsletter.Alert {
 				story.Summary, story.Paragraphs = telling(item)
 			}
 			page.Lead = &story
@@ -109,9 +120,9 @@ func (l layout) place(page *Page, shrunk int) (left int) {
 
 // leadIndex is the place of the item that is shown big, -1 when there is none.
 func leadIndex(c newsletter.Content) int {
-	kind := newsletter.Article
-	if c.List.Kind == newsletter.Alert {
-		kind = newsletter.Action
+	kind := newsletter.Action
+	if c.Kind == newsletter.Digest {
+		kind = newsletter.Article
 	}
 	return slices.IndexFunc(c.Items, func(i newsletter.Item) bool { return i.Kind == kind })
 }
@@ -183,9 +194,22 @@ func (l layout) contents() string {
 	return put(l.words.ContentsBoth, "first", first, "second", second)
 }
 
-// preheader tells what the subject does not: when an alert closes and why to act, or what else a digest has, or how its only
-// story begins.
-func preheader(p Page) string {
+// opening says why a reminder or an update comes.
+func (l layout) opening() string {
+	switch {
+	case l.content.Kind == newsletter.Reminder:
+		return l.words.Reminder
+	case l.content.Kind != newsletter.Update:
+		return ""
+	case l.content.Items[0].Won:
+		return l.words.GoodNews
+	}
+	return l.words.HowItEnded
+}
+
+// preheader tells what the subject does not: when an action closes and why to act, or how it ended, or what else a digest has, or
+// how its only story begins.
+func (l layout) preheader(p Page) string {
 	var others, lead []string
 	for _, stories := range [][]Story{p.Actions, p.Stories, p.Brief} {
 		for _, s := range stories {
@@ -195,8 +219,8 @@ func preheader(p Page) string {
 	if p.Lead != nil {
 		lead = append([]string{p.Lead.Closes, p.Lead.Summary}, p.Lead.Paragraphs...)
 	}
-	if len(others) == 0 || (p.Lead != nil && p.Lead.Petition != "") {
-		others = slices.DeleteFunc(lead, func(s string) bool { return s == "" })
+	if len(others) == 0 || (p.Lead != nil && l.content.Kind != newsletter.Digest) {
+		others = slices.DeleteFunc(append(lead, p.Opening), func(s string) bool { return s == "" })
 	}
 	return newsletter.OneLine(strings.Join(others, " · "), maxPreheader)
 }

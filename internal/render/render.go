@@ -10,6 +10,7 @@ import (
 	htmltemplate "html/template"
 	"io"
 	"io/fs"
+	"slices"
 	"sort"
 	"strings"
 	texttemplate "text/template"
@@ -28,6 +29,7 @@ const (
 // Reasons why templates or content make no mail.
 var (
 	errNoItems    = errors.New("there are no items to render")
+	errNoAction   = errors.New("reminders and updates are about actions alone")
 	errTooLarge   = fmt.Errorf("the HTML is larger than %d bytes even with one item: shorten the templates", maxHTML)
 	errNoWayOut   = errors.New("the template must print {{.Unsubscribe}}: every mail says how to leave")
 	errNoAddress  = errors.New("the template must print {{.PostalAddress}}: the law asks for it")
@@ -56,20 +58,22 @@ func New(files fs.FS, publisher newsletter.Publisher, random io.Reader) (*Render
 		map[newsletter.Kind]*htmltemplate.Template{},
 		map[newsletter.Kind]*texttemplate.Template{},
 	}
-	for _, kind := range []newsletter.Kind{newsletter.Digest, newsletter.Alert} {
+	for _, kind := range []newsletter.Kind{newsletter.Digest, newsletter.Alert, newsletter.Reminder, newsletter.Update} {
 		if err := r.parse(files, kind); err != nil {
 			return nil, fmt.Errorf("reading templates: %w; correct that line, or remove the file from the templates folder to have the built-in one", err)
 		}
 		for _, w := range words.words {
-			if err := r.try(kind, w.tag.String()); err != nil {
-				return nil, fmt.Errorf("trying the %s templates in %q: %w; correct them, or remove them from the templates folder to have the built-in ones", kind, w.tag, err)
+			for _, c := range samples(kind, w.tag.String()) {
+				if err := r.try(c); err != nil {
+					return nil, fmt.Errorf("trying the %s templates in %q: %w; correct them, or remove them from the templates folder to have the built-in ones", kind, w.tag, err)
+				}
 			}
 		}
 	}
 	return r, nil
 }
 
-// parse reads the templates of a kind, after the parts that both kinds share, so that it may define one of them anew.
+// parse reads the templates of a kind, after the parts that all kinds share, so that it may define one of them anew.
 func (r *Renderer) parse(files fs.FS, kind newsletter.Kind) error {
 	html := htmltemplate.New("").Funcs(htmltemplate.FuncMap{"mso": mso})
 	for _, name := range []string{"mail/style.html", "mail/parts.html", "mail/" + string(kind) + ".html"} {
@@ -100,9 +104,9 @@ func mso(html string) htmltemplate.HTML {
 	return htmltemplate.HTML("<!--[if mso]>" + html + "<![endif]-->")
 }
 
-// try renders the sample and looks for what no mail may lack.
-func (r *Renderer) try(kind newsletter.Kind, lang string) error {
-	v, err := r.Render(sample(kind, lang))
+// try renders a sample and looks for what no mail may lack.
+func (r *Renderer) try(c newsletter.Content) error {
+	v, err := r.Render(c)
 	if err != nil {
 		return err
 	}
@@ -118,7 +122,7 @@ func (r *Renderer) try(kind newsletter.Kind, lang string) error {
 				continue
 			}
 		}
-		return fmt.Errorf("mail/%s.%s: %w", kind, part.name, err)
+		return fmt.Errorf("mail/%s.%s: %w", c.Kind, part.name, err)
 	}
 	return nil
 }
@@ -133,14 +137,9 @@ func (r *Renderer) Render(c newsletter.Content) (newsletter.Variant, error) {
 }
 
 func (r *Renderer) render(c newsletter.Content) (newsletter.Variant, error) {
-	if len(c.Items) == 0 {
-		return newsletter.Variant{}, errNoItems
-	}
-	if r.html[c.List.Kind] == nil {
-		return newsletter.Variant{}, fmt.Errorf("there is no template for the kind %q", c.List.Kind)
-	}
-	if c.Language == "" {
-		c.Language = c.List.Language
+	c, err := r.complete(c)
+	if err != nil {
+		return newsletter.Variant{}, err
 	}
 	marks, err := drawMarks(r.random)
 	if err != nil {
@@ -158,13 +157,34 @@ func (r *Renderer) render(c newsletter.Content) (newsletter.Variant, error) {
 	if err != nil {
 		return newsletter.Variant{}, err
 	}
-	message, err := letter{r.publisher, c.List, c.Moment, subject, text, html, marks}.encode()
+	message, err := letter{r.publisher, c, subject, text, html, marks}.encode()
 	if err != nil {
 		return newsletter.Variant{}, err
 	}
 	v := newsletter.Variant{Language: c.Language, Subject: subject, HTML: html, Text: text, Message: message, Nonce: marks.nonce}
 	_, err = Compile(v)
 	return v, err
+}
+
+// complete says what a content leaves to its list, and refuses one that makes no mail.
+func (r *Renderer) complete(c newsletter.Content) (newsletter.Content, error) {
+	if c.Kind == "" {
+		c.Kind = c.List.Kind
+	}
+	if c.Language == "" {
+		c.Language = c.List.Language
+	}
+	c.Reminders = c.Reminders[:min(len(c.Reminders), maxReminders)]
+	followsUp := c.Kind == newsletter.Reminder || c.Kind == newsletter.Update
+	switch {
+	case len(c.Items) == 0:
+		return c, errNoItems
+	case r.html[c.Kind] == nil:
+		return c, fmt.Errorf("there is no template for the kind %q", c.Kind)
+	case followsUp && slices.ContainsFunc(c.Items, func(i newsletter.Item) bool { return i.Kind != newsletter.Action }):
+		return c, errNoAction
+	}
+	return c, nil
 }
 
 // fit renders both parts, with as many items in full as the size of the HTML allows.
@@ -175,7 +195,7 @@ func (r *Renderer) fit(l layout, subject string) (html, text string, err error) 
 		}
 		return err != nil || len(html) <= maxHTML
 	}
-	most := 2 * len(l.content.Items) // by then each item but the lead has lost its text, and then its place
+	most := len(l.content.Reminders) + 2*len(l.content.Items) // by then all but the lead have lost their place
 	shrunk := 0
 	if !attempt(0) {
 		shrunk = sort.Search(most, attempt)
@@ -194,7 +214,7 @@ func (r *Renderer) fit(l layout, subject string) (html, text string, err error) 
 func (r *Renderer) renderHTML(l layout, subject string, shrunk int) (string, error) {
 	l.html = true
 	var b strings.Builder
-	if err := r.html[l.content.List.Kind].Execute(&b, l.page(r.publisher, subject, shrunk)); err != nil {
+	if err := r.html[l.content.Kind].Execute(&b, l.page(r.publisher, subject, shrunk)); err != nil {
 		return "", err
 	}
 	return inline(b.String())
@@ -202,7 +222,7 @@ func (r *Renderer) renderHTML(l layout, subject string, shrunk int) (string, err
 
 func (r *Renderer) renderText(l layout, subject string, shrunk int) (string, error) {
 	var b strings.Builder
-	if err := r.text[l.content.List.Kind].Execute(&b, l.page(r.publisher, subject, shrunk)); err != nil {
+	if err := r.text[l.content.Kind].Execute(&b, l.page(r.publisher, subject, shrunk)); err != nil {
 		return "", err
 	}
 	return tidy(b.String()), nil

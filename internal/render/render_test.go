@@ -270,10 +270,15 @@ func TestLargeEditionsAreCut(t *testing.T) {
 
 func TestRenderRefuses(t *testing.T) {
 	r := newRenderer(t, 1)
-	nothing, strange := digestContent("en"), digestContent("en")
+	nothing, strange, onlyOpen, article, own := digestContent("en"), digestContent("en"), digestContent("en"), digestContent("en"), digestContent("en")
 	nothing.Items = nil
 	strange.List.Kind = "letter"
-	for name, c := range map[string]newsletter.Content{"no items": nothing, "unknown kind": strange} {
+	onlyOpen.Items, onlyOpen.Reminders = nil, []newsletter.Item{petition()}
+	article.Kind = newsletter.Reminder
+	own.Kind = "letter"
+	for name, c := range map[string]newsletter.Content{
+		"no items": nothing, "unknown kind": strange, "only reminders": onlyOpen, "reminder of an article": article, "unknown kind of its own": own,
+	} {
 		if _, err := r.Render(c); err == nil || !strings.Contains(err.Error(), "free-pages") {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -311,7 +316,9 @@ func TestNothingHostileGetsThrough(t *testing.T) {
 
 // TestOnlyTheItemsPicturesAreRemote holds that opening a mail asks no server for anything but the pictures of its items.
 func TestOnlyTheItemsPicturesAreRemote(t *testing.T) {
-	for _, c := range []newsletter.Content{digestContent("en"), alertContent("en"), persianEdition(newsletter.Digest)} {
+	for _, c := range []newsletter.Content{
+		digestContent("en"), alertContent("en"), persianEdition(newsletter.Digest), reminderContent("en"), updateContent("en"),
+	} {
 		html, _, _ := rendered(t, newRenderer(t, 1), c)
 		for _, found := range regexp.MustCompile(`(?:src|background|srcset)="([^"]*)"|url\(([^)]*)\)|@import|<link`).FindAllStringSubmatch(html, -1) {
 			if !strings.HasPrefix(found[1], "https://pictures.lantern.example/") {

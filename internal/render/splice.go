@@ -50,6 +50,8 @@ func (m *Message) append(dst []byte, p newsletter.Personal, stuffed bool) []byte
 			dst = p.Date.AppendFormat(dst, rfcDate)
 		case holeMessageID:
 			dst = append(append(append(dst, '<'), visible(p.MessageID)...), '>')
+		case holeFollows:
+			dst = appendFollows(dst, piece.fixed, visible(p.Follows))
 		case holeListUnsubscribe:
 			dst = append(append(append(dst, '<'), link...), '>')
 			if p.Mailto != "" {
@@ -66,6 +68,15 @@ func (m *Message) append(dst []byte, p newsletter.Personal, stuffed bool) []byte
 		}
 	}
 	return dst
+}
+
+// appendFollows adds a field that names the message which this one answers, if there is one.
+func appendFollows(dst, field []byte, id string) []byte {
+	if id == "" {
+		return dst
+	}
+	dst = append(append(dst, field...), '<')
+	return append(append(dst, id...), ">\r\n"...)
 }
 
 // appendPlain fills the holes of a text or HTML part that has not been encoded.

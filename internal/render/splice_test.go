@@ -31,14 +31,7 @@ var hostileNames = []string{
 // padded renders templates in which n characters stand before each hole.
 func padded(t testing.TB) func(n int) newsletter.Variant {
 	t.Helper()
-	files := templateFiles(t, map[string]string{
-		"mail/digest.txt":  "{{.Description}}{{.Greeting}}{{.Description}}{{.Unsubscribe}} {{.Description}}\n{{.PostalAddress}}\n",
-		"mail/digest.html": `<p>{{.Description}}{{.Greeting}}{{.Description}}<a href="{{.Unsubscribe}}">x</a>{{.Description}}{{.PostalAddress}}</p>` + "\n",
-	})
-	r, err := render.New(files, publisher(), dice(1))
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := paddedRenderer(t)
 	return func(n int) newsletter.Variant {
 		c := digestContent("en")
 		c.List.Description = strings.Repeat("x", n)
@@ -48,6 +41,20 @@ func padded(t testing.TB) func(n int) newsletter.Variant {
 		}
 		return v
 	}
+}
+
+// paddedRenderer renders templates in which the list's description stands before each hole.
+func paddedRenderer(t testing.TB) *render.Renderer {
+	t.Helper()
+	files := templateFiles(t, map[string]string{
+		"mail/digest.txt":  "{{.Description}}{{.Greeting}}{{.Description}}{{.Unsubscribe}} {{.Description}}\n{{.PostalAddress}}\n",
+		"mail/digest.html": `<p>{{.Description}}{{.Greeting}}{{.Description}}<a href="{{.Unsubscribe}}">x</a>{{.Description}}{{.PostalAddress}}</p>` + "\n",
+	})
+	r, err := render.New(files, publisher(), dice(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
 }
 
 // TestAppendAtEveryColumn holds that two parsers which did not write the message find in it what was spliced in, wherever in a line

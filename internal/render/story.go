@@ -17,6 +17,7 @@ const (
 	maxTitle   = 300  // runes of a title
 	maxSummary = 600  // runes of a summary
 	maxTelling = 1500 // runes, about, of an alert's own text
+	maxEnding  = 5000 // runes of how an action ended
 	maxLink    = 2000 // bytes
 )
 
@@ -33,13 +34,14 @@ type Story struct {
 	Topic      string       // may be empty
 	Byline     template.HTML
 	Summary    string
-	Paragraphs []string // of an alert's lead, instead of or after the summary
+	Paragraphs []string // of an alert's lead, instead of or after the summary; of an action in an update, how it ended
 	Image      string   // URL; may be empty
 	ImageAlt   string
 
-	Petition template.URL // of an action: where to act
+	Petition template.URL // of an action: where to act; empty in an update
 	Urgent   bool
 	Closes   string        // of an action with a deadline: when, in words
+	Won      bool          // of an action that has ended: with what it asked for
 	Parent   template.HTML // of an action found in an article of this edition: the article's title
 }
 
@@ -67,17 +69,26 @@ func (l layout) story(i newsletter.Item) Story {
 		s.Summary = newsletter.OneLine(strings.Join(paragraphs(i.Body, 1, ""), " "), maxSummary/2)
 	}
 	if i.Kind == newsletter.Action {
-		s.Urgent = i.Urgent
-		s.Petition = link(i.Petition, "http", "https", "mailto", "tel")
-		if !i.Deadline.IsZero() {
-			s.Closes = put(words.Closes, "moment", words.moment(lastMinute(i.Deadline, l.zone)))
-		}
-		s.Parent = l.parent(i)
-		if s.URL == s.Petition { // there is no story beside it
-			s.URL = ""
-		}
+		l.act(&s, i)
 	}
 	return s
+}
+
+// act adds what only actions have. Once one has ended there is nothing to do, and what was asked for is no news.
+func (l layout) act(s *Story, i newsletter.Item) {
+	petition := link(i.Petition, "http", "https", "mailto", "tel")
+	if s.URL == petition { // there is no story beside it
+		s.URL = ""
+	}
+	s.Parent = l.parent(i)
+	if l.content.Kind == newsletter.Update {
+		s.Won, s.Summary, s.Paragraphs = i.Won, "", ending(i.Ending)
+		return
+	}
+	s.Urgent, s.Petition = i.Urgent, petition
+	if !i.Deadline.IsZero() {
+		s.Closes = put(s.Words.Closes, "moment", s.Words.moment(lastMinute(i.Deadline, l.zone)))
+	}
 }
 
 // language is the language and direction of an item's own texts. A feed that names one language may carry another, so

@@ -23,11 +23,39 @@ type Subject struct {
 	Actions   int    // of Count
 }
 
-// subject is the mail's subject: what the list's template says, or the lead's title.
-func (l layout) subject(p newsletter.Publisher) (string, error) {
-	lead := l.content.Items[0]
+// subject is the mail's subject: what the list's template says, or the lead's title, which a reminder and an update put into words
+// of the lead's language.
+func (l layout) subject(p newsletter.Publisher) (text string, err error) {
+	text = l.content.Items[0].Title
+	switch {
+	case l.content.Kind == newsletter.Reminder || l.content.Kind == newsletter.Update:
+		text = l.followUp(l.content.Items[0])
+	case l.content.List.Subject != "":
+		text, err = runSubject(l.content.List.Subject, l.subjectData(p))
+	}
+	if text = newsletter.OneLine(text, maxSubject); text == "" {
+		text = title(l.content.List)
+	}
+	return text, err
+}
+
+// followUp says what has become of an action since its alert.
+func (l layout) followUp(i newsletter.Item) string {
+	lang, _ := l.language(i)
+	words := l.all.of(lang, l.words)
+	phrase := words.SubjectEnded
+	switch {
+	case l.content.Kind == newsletter.Reminder:
+		phrase = words.SubjectReminder
+	case i.Won:
+		phrase = words.SubjectWon
+	}
+	return put(phrase, "title", i.Title)
+}
+
+func (l layout) subjectData(p newsletter.Publisher) Subject {
 	s := Subject{
-		Title: lead.Title, List: title(l.content.List), Publisher: p.Name,
+		Title: l.content.Items[0].Title, List: title(l.content.List), Publisher: p.Name,
 		Date: l.words.day(l.content.Moment.In(l.zone)), Count: len(l.content.Items),
 	}
 	for _, i := range l.content.Items {
@@ -37,17 +65,7 @@ func (l layout) subject(p newsletter.Publisher) (string, error) {
 			s.Stories++
 		}
 	}
-	text := lead.Title
-	if l.content.List.Subject != "" {
-		var err error
-		if text, err = runSubject(l.content.List.Subject, s); err != nil {
-			return "", err
-		}
-	}
-	if text = newsletter.OneLine(text, maxSubject); text == "" {
-		text = s.List
-	}
-	return text, nil
+	return s
 }
 
 func runSubject(source string, s Subject) (string, error) {

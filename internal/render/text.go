@@ -113,6 +113,32 @@ func paragraphs(body string, limit int, petition string) []string {
 	return found
 }
 
+// ending takes an editor's words apart into paragraphs, which empty lines separate, until there are enough of them.
+func ending(words string) (found []string) {
+	var lines []string
+	left := maxEnding
+	flush := func() {
+		if whole := strings.Join(lines, " "); whole != "" && left > 0 {
+			text := newsletter.OneLine(whole, left)
+			found = append(found, text)
+			left -= max(utf8.RuneCountInString(text), textWidth) // a short one takes up a line, too
+			if text != whole {
+				left = 0
+			}
+		}
+		lines = nil
+	}
+	for line := range strings.SplitSeq(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(words), "\n") {
+		if line = newsletter.OneLine(line, 0); line == "" {
+			flush()
+			continue
+		}
+		lines = append(lines, line)
+	}
+	flush()
+	return found
+}
+
 // startsBlock reports whether a text follows a block that has ended, in the same parent.
 func startsBlock(n *html.Node) bool { return n.PrevSibling != nil && isBlock(n.PrevSibling) }
 

@@ -43,6 +43,17 @@ type Words struct {
 	MoreActions      string     `json:"more_actions"`
 	InBrief          string     `json:"in_brief"`
 	More             Plural     `json:"more"`
+	StillOpen        string     `json:"still_open"`
+	Reminder         string     `json:"reminder"`
+	Acted            string     `json:"acted"`
+	GoodNews         string     `json:"good_news"`
+	HowItEnded       string     `json:"how_it_ended"`
+	Won              string     `json:"won"`
+	Ended            string     `json:"ended"`
+	Thanks           string     `json:"thanks"`
+	SubjectReminder  string     `json:"subject_reminder"`
+	SubjectWon       string     `json:"subject_won"`
+	SubjectEnded     string     `json:"subject_ended"`
 	Unsubscribe      string     `json:"unsubscribe"`
 	Why              string     `json:"why"`
 	Leave            string     `json:"leave"`
