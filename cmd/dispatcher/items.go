@@ -34,6 +34,12 @@ type itemView struct {
 	Urgent     bool                   `json:"urgent"`
 	Parent     newsletter.ItemID      `json:"parent,omitempty"`
 	EditionsOf []newsletter.EditionID `json:"editions,omitempty"`
+	Standing   string                 `json:"standing,omitempty"` // of an action, in items show
+	Ended      *time.Time             `json:"ended,omitempty"`
+	Won        bool                   `json:"won,omitempty"`
+	Ending     string                 `json:"ending,omitempty"`
+	Done       int                    `json:"done,omitempty"` // readers who have taken it, as far as is known
+	Link       string                 `json:"link,omitempty"` // its stable link
 	Body       string                 `json:"body,omitempty"`
 }
 
@@ -42,6 +48,7 @@ func viewItem(i newsletter.Item) itemView {
 		ID: i.ID, Kind: i.Kind, State: i.State, Reason: i.Reason, Title: i.Title, Summary: i.Summary, URL: i.URL, Author: i.Author, Feed: i.Feed,
 		Topics: i.Topics, Language: i.Language, Image: i.Image, Published: i.Published, FirstSeen: i.FirstSeen, Petition: i.Petition,
 		Deadline: optional(i.Deadline), Closes: optional(i.Closes()), Urgent: i.Urgent, Parent: i.Parent,
+		Ended: optional(i.Ended), Won: i.Won, Ending: i.Ending,
 	}
 	if v.Topics == nil {
 		v.Topics = []string{}
@@ -68,7 +75,7 @@ func newItemsCommand(p process) *cobra.Command {
 		Short: "Show one item with everything that is known of it",
 		Args:  cobra.ExactArgs(1),
 		RunE:  inOffice(p, showItem),
-	}), newItemSetCommand(p))
+	}), newItemSetCommand(p), newItemCloseCommand(p), newItemDoneCommand(p))
 	for _, act := range []struct {
 		use, short, reason string
 		state              newsletter.ItemState
@@ -127,26 +134,62 @@ func showItem(cmd *cobra.Command, o *office, args []string) error {
 	if err != nil {
 		return err
 	}
-	editions, err := o.store.EditionsOf(cmd.Context(), id)
+	editions, err := o.store.EditionsBearing(cmd.Context(), id)
 	if err != nil {
 		return err
 	}
 	v := viewItem(i)
-	v.Body, v.EditionsOf = i.Body, editions
-	closes := moment(i.Closes())
-	if i.Kind == newsletter.Action && i.Deadline.IsZero() {
-		closes += " (no deadline given: `items set` gives one)"
-	}
+	v.Body = i.Body
 	used := ""
 	for _, e := range editions {
-		used += " " + strconv.FormatInt(int64(e), 10)
+		v.EditionsOf = append(v.EditionsOf, e.ID)
+		used += " " + strconv.FormatInt(int64(e.ID), 10)
+	}
+	closes, done := moment(i.Closes()), ""
+	if i.Kind == newsletter.Action {
+		v.Standing = standing(i, editions, o.now())
+		if v.Done, err = o.store.Done(cmd.Context(), id); err != nil {
+			return err
+		}
+		if v.Done > 0 {
+			done = counted(v.Done, "reader")
+		}
+		if o.config.ActionLinks == "stable" {
+			v.Link = o.desk().Links + i.Code
+		}
+		if i.Deadline.IsZero() && i.Ended.IsZero() {
+			closes += " (no deadline given: `items set` gives one)"
+		}
 	}
 	return show(cmd, v,
-		field{"item", strconv.FormatInt(int64(i.ID), 10)}, field{"kind", kindWords(v)}, field{"state", stateWords(i)},
+		field{"item", strconv.FormatInt(int64(i.ID), 10)}, field{"kind", kindWords(v)}, field{"state", stateWords(i)}, field{"standing", v.Standing},
 		field{"title", i.Title}, field{"summary", i.Summary}, field{"author", i.Author}, field{"url", i.URL}, field{"feed", i.Feed},
 		field{"topics", strings.Join(i.Topics, "; ")}, field{"published", moment(i.Published)}, field{"first seen", moment(i.FirstSeen)},
-		field{"petition", i.Petition}, field{"closes", closes}, field{"found in item", parentWords(i)}, field{"in editions", strings.TrimSpace(used)},
+		field{"petition", i.Petition}, field{"stable link", v.Link}, field{"closes", closes}, field{"ended", moment(i.Ended)}, field{"ending", i.Ending},
+		field{"done by", done}, field{"found in item", parentWords(i)}, field{"in editions", strings.TrimSpace(used)},
 	)
+}
+
+// standing is how far an action has come in its life.
+func standing(i newsletter.Item, editions []newsletter.Edition, now time.Time) string {
+	announced, reminded := false, false
+	for _, e := range editions {
+		announced = announced || !e.Rehearsal
+		reminded = reminded || e.Kind == newsletter.Reminder
+	}
+	switch {
+	case i.State != newsletter.Queued:
+		return string(i.State)
+	case i.Won:
+		return "won"
+	case !i.Open(now):
+		return "closed"
+	case reminded:
+		return "reminded"
+	case announced:
+		return "announced"
+	}
+	return "queued"
 }
 
 func stateWords(i newsletter.Item) string {
@@ -224,6 +267,7 @@ A deadline is a date (the end of that day, UTC) or an instant such as 2026-12-01
 		if item.Kind != newsletter.Action && (change.Petition != nil || change.Deadline != nil || change.Urgent != nil) {
 			return usagef("item %d is an article: only an action has a petition, a deadline or urgency", id)
 		}
+		change.Repoint = o.config.ActionLinks == "stable"
 		if err := o.store.ChangeItem(cmd.Context(), id, change, o.now()); err != nil {
 			return err
 		}

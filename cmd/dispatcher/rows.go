@@ -18,6 +18,8 @@ import (
 type rowReader struct {
 	lines *bufio.Scanner
 	line  int // of the current row, from 1
+
+	anyColumn bool // others than email may be called whatever they like
 }
 
 // longestRow bounds one line of the file, in octets.
@@ -79,6 +81,9 @@ func (r *rowReader) record(most int) ([]string, error) {
 // header reads the first row and finds each column's place. Its errors repeat nothing that may be an address.
 func (r *rowReader) header() (map[string]int, error) {
 	wanted := strings.Join(csvColumns, ",")
+	if r.anyColumn {
+		wanted = "a header with the column email"
+	}
 	if !r.next() {
 		return nil, usagef("the file has no header line; it must begin with %s", wanted)
 	}
@@ -99,7 +104,7 @@ func (r *rowReader) header() (map[string]int, error) {
 		switch _, twice := header[name]; {
 		case strings.Contains(name, "@"):
 			return nil, usagef("line 1 is a reader and no header: put a line before it that says %s", wanted)
-		case !slices.Contains(csvColumns, name):
+		case !r.anyColumn && !slices.Contains(csvColumns, name):
 			return nil, usagef("line 1: there is no column %q; the columns are %s", newsletter.OneLine(newsletter.Redact(name), 40), wanted)
 		case twice:
 			return nil, usagef("line 1: the column %q is there twice", name)

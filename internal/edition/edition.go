@@ -167,6 +167,9 @@ func (d *Desk) forms(s set, draft newsletter.Draft, id newsletter.VariantID) ([]
 			return nil, fmt.Errorf("rendering an edition of %s: %w", draft.List.ID, err)
 		}
 		v.ID = id
+		for _, i := range slices.Concat(open, reminders) {
+			v.Items = append(v.Items, i.ID)
+		}
 		if draft.Kind != newsletter.Update { // which is about what has closed
 			v.Until = nextDeadline(slices.Concat(open, reminders), draft.Expires)
 		}

@@ -107,6 +107,7 @@ type VariantID int
 type Variant struct {
 	ID       VariantID
 	Until    time.Time // this form may be sent before this instant; zero: always
+	Items    []ItemID  // that this form bears
 	Language string
 	Subject  string
 	HTML     string

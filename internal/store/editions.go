@@ -46,9 +46,9 @@ func (s *Store) Freeze(ctx context.Context, d newsletter.Draft) (id newsletter.E
 func freezeContent(ctx context.Context, tx *sql.Tx, id newsletter.EditionID, d newsletter.Draft) error {
 	for _, v := range d.Variants {
 		if _, err := tx.ExecContext(ctx, `
-			INSERT INTO variants (edition, variant, until, language, subject, html, text, message, nonce)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-			id, v.ID, millis(v.Until), v.Language, v.Subject, v.HTML, v.Text, v.Message, v.Nonce); err != nil {
+			INSERT INTO variants (edition, variant, until, items, language, subject, html, text, message, nonce)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+			id, v.ID, millis(v.Until), formatIDs(v.Items), v.Language, v.Subject, v.HTML, v.Text, v.Message, v.Nonce); err != nil {
 			return err
 		}
 	}

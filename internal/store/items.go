@@ -96,16 +96,6 @@ func (s *Store) Items(ctx context.Context, state newsletter.ItemState, limit int
 	return items, nil
 }
 
-// EditionsOf are the editions that bear an item, the newest first.
-func (s *Store) EditionsOf(ctx context.Context, id newsletter.ItemID) ([]newsletter.EditionID, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT edition FROM edition_items WHERE item = $1 ORDER BY edition DESC`, id)
-	ids, err := collect(rows, err, func(r *sql.Rows) (id newsletter.EditionID, err error) { return id, r.Scan(&id) })
-	if err != nil {
-		return nil, fmt.Errorf("listing the editions of item %d: %w", id, err)
-	}
-	return ids, nil
-}
-
 // Unused are the queued items that a list has not used and that wait since an instant or later. Rehearsals have a
 // memory of their own, so that the first real edition is not empty after them.
 func (s *Store) Unused(ctx context.Context, list string, rehearsal bool, since time.Time) ([]newsletter.Item, error) {
@@ -128,6 +118,7 @@ type ItemChange struct {
 	Topics                   *[]string
 	State                    *newsletter.ItemState
 	Reason                   string // with State
+	Repoint                  bool   // mail bears a stable link, so that Petition may change although it is frozen
 }
 
 // ChangeItem does what an editor asks, in one transaction. It returns newsletter.ErrFrozen when an edition bears the item and the
@@ -143,7 +134,7 @@ func (s *Store) ChangeItem(ctx context.Context, id newsletter.ItemID, c ItemChan
 			return err
 		}
 		fields := c.apply(&item, now)
-		frozenField := func(f string) bool { return f != "deadline" && f != "urgent" }
+		frozenField := func(f string) bool { return f != "deadline" && f != "urgent" && !(f == "petition" && c.Repoint) }
 		if frozen && slices.ContainsFunc(fields, frozenField) {
 			return newsletter.ErrFrozen
 		}

@@ -25,10 +25,10 @@ func (s *Store) StillDue(ctx context.Context, d newsletter.Delivery) (bool, erro
 		return true, nil
 	}
 	var due bool // here and no earlier: it escapes, and what costs nothing allocates nothing
-	err := s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM editions WHERE id = $1 AND state = 'sending')
-		AND ($2 < 0 OR EXISTS (SELECT 1 FROM subscriptions c JOIN subscribers r ON r.id = c.subscriber
-			WHERE c.list = $3 AND c.subscriber = $2 AND c.state = 'confirmed'
-				AND NOT EXISTS (SELECT 1 FROM suppressions x WHERE x.address_hash = r.address_hash)))`, d.Edition, d.Subscriber, d.List).Scan(&due)
+	err := s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM editions e JOIN variants v ON v.edition = e.id WHERE e.id = $1 AND e.state = 'sending' AND v.variant = $2 AND v.until = $3)
+		AND ($4 < 0 OR EXISTS (SELECT 1 FROM subscriptions c JOIN subscribers r ON r.id = c.subscriber
+			WHERE c.list = $5 AND c.subscriber = $4 AND c.state = 'confirmed'
+				AND NOT EXISTS (SELECT 1 FROM suppressions x WHERE x.address_hash = r.address_hash)))`, d.Edition, d.Variant, millis(d.Until), d.Subscriber, d.List).Scan(&due)
 	if err != nil {
 		return false, fmt.Errorf("looking once more at a delivery of edition %d: %w", d.Edition, err)
 	}

@@ -1,0 +1,220 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"dispatcher/internal/newsletter"
+	"dispatcher/internal/store"
+)
+
+func newItemCloseCommand(p process) *cobra.Command {
+	var won string
+	var yes bool
+	closing := &cobra.Command{
+		Use:   "close ID",
+		Short: "Close an action before its deadline, and tell the readers of its alert when it was won",
+		Long: `Close an action: from now on no mail asks for it. Copies that still wait leave without it, or not at all where they have nothing else.
+With --won "what was reached" those who got its alert get an update in the same thread. A text of several paragraphs has empty lines
+between them. On a terminal it says to how many the update would go and asks; elsewhere it needs --yes.`,
+		Args: cobra.ExactArgs(1),
+	}
+	closing.Flags().StringVar(&won, "won", "", "what was reached, in the editor's `words`")
+	closing.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	closing.RunE = inOffice(p, func(cmd *cobra.Command, o *office, args []string) error {
+		item, err := o.action(cmd, args[0])
+		if err != nil {
+			return err
+		}
+		if !item.Ended.IsZero() {
+			return fmt.Errorf("item %d is closed already, since %s", item.ID, moment(item.Ended))
+		}
+		victory := cmd.Flags().Changed("won")
+		if victory && newsletter.OneLine(won, 0) == "" {
+			return usagef(`--won needs words: say what was reached, such as --won "She is free."`)
+		}
+		if victory && !yes {
+			if !p.terminal {
+				return usagef("an update mails every reader of the action's alerts: give --yes where nobody can be asked")
+			}
+			if !ask(cmd.InOrStdin(), cmd.ErrOrStderr(), fmt.Sprintf("Close %q and tell the readers of its alerts? [y/N] ", item.Title)) {
+				_, err := fmt.Fprintln(cmd.ErrOrStderr(), "Nothing was changed.")
+				return err
+			}
+		}
+		ending := store.Ending{At: o.now(), Won: victory, Words: won}
+		if err := o.store.EndAction(cmd.Context(), item.ID, ending); err != nil {
+			return err
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "item %d is closed\n", item.ID)
+		if !victory {
+			return nil
+		}
+		return o.tellEnding(cmd, item.ID)
+	})
+	return closing
+}
+
+// action finds an item that is an action.
+func (o *office) action(cmd *cobra.Command, arg string) (newsletter.Item, error) {
+	id, err := parseID[newsletter.ItemID]("item", arg)
+	if err != nil {
+		return newsletter.Item{}, err
+	}
+	item, err := o.store.Item(cmd.Context(), id)
+	if err == nil && item.Kind != newsletter.Action {
+		err = usagef("item %d is an article: only an action can be taken and closed", id)
+	}
+	return item, err
+}
+
+// tellEnding sends an update to those who got an alert about an action: one for each of its alerts, in its thread.
+func (o *office) tellEnding(cmd *cobra.Command, id newsletter.ItemID) error {
+	item, err := o.store.Item(cmd.Context(), id)
+	if err != nil {
+		return err
+	}
+	alerts, err := o.store.EditionsBearing(cmd.Context(), id)
+	if err != nil {
+		return err
+	}
+	told := 0
+	for _, alert := range alerts {
+		l := slices.IndexFunc(o.lists, func(l newsletter.List) bool { return l.ID == alert.List })
+		if alert.Kind != newsletter.Alert || alert.Rehearsal || l < 0 {
+			continue
+		}
+		edition, err := o.desk().Print(cmd.Context(), newsletter.Order{
+			List: o.lists[l], Kind: newsletter.Update, Items: []newsletter.Item{item}, ByHand: true,
+			Slot: newsletter.Slot{List: alert.List, Due: o.now(), Follows: alert.ID},
+		})
+		var none *newsletter.NoEdition
+		if errors.As(err, &none) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("the action is closed, but telling the readers of edition %d failed: %w", alert.ID, err)
+		}
+		e, err := o.store.Edition(cmd.Context(), edition)
+		if err != nil {
+			return err
+		}
+		told++
+		fmt.Fprintf(cmd.OutOrStdout(), "edition %d tells %s of %s\n", edition, counted(e.Counts.Audience, "reader"), alert.List)
+	}
+	if told == 0 {
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), "nobody has had an alert about it, so there is nobody to tell")
+	}
+	return err
+}
+
+func newItemDoneCommand(p process) *cobra.Command {
+	var address, file string
+	done := addJSONFlag(&cobra.Command{
+		Use:   "done ID",
+		Short: "Record that readers have taken an action: they get no reminder",
+		Long: `Record that a reader has taken an action, or all the readers in a CSV file of signers with a header that has the column email:
+they get no reminder of it. Addresses that nobody reads under change nothing and are not kept.`,
+		Args: cobra.ExactArgs(1),
+	})
+	done.Flags().StringVar(&address, "subscriber", "", "the `address` of one reader")
+	done.Flags().StringVar(&file, "file", "", `a CSV `+"`file`"+` of signers; "-" reads standard input`)
+	done.RunE = inOffice(p, func(cmd *cobra.Command, o *office, args []string) error {
+		item, err := o.action(cmd, args[0])
+		if err != nil {
+			return err
+		}
+		result := doneResult{Item: item.ID, Bad: []badLine{}}
+		switch {
+		case (address == "") == (file == ""):
+			return usagef("give either --subscriber ADDRESS or --file FILE")
+		case address != "":
+			a, err := newsletter.ParseAddress(address)
+			if err != nil {
+				return usagef("--subscriber: %s", err)
+			}
+			result.Rows = 1
+			if result.Known, err = o.store.RecordDone(cmd.Context(), item.ID, []newsletter.Address{a}, o.now()); err == nil && result.Known == 0 {
+				err = errors.New("nobody subscribes under this address")
+			}
+			if err != nil {
+				return err
+			}
+		default:
+			if err := o.recordSigners(cmd, file, &result); err != nil {
+				return err
+			}
+		}
+		return result.print(cmd)
+	})
+	return done
+}
+
+// doneResult is what `items done` did.
+type doneResult struct {
+	Item  newsletter.ItemID `json:"item"`
+	Rows  int               `json:"rows"`
+	Known int               `json:"known"` // readers of ours
+	Bad   []badLine         `json:"bad"`
+}
+
+func (r doneResult) print(cmd *cobra.Command) error {
+	if wantsJSON(cmd) {
+		return printJSON(cmd.OutOrStdout(), r)
+	}
+	for _, b := range r.Bad {
+		fmt.Fprintf(cmd.ErrOrStderr(), "line %d: %s\n", b.Line, b.What)
+	}
+	_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s read: %s of ours, %d bad\n", counted(r.Rows, "row"), counted(r.Known, "reader"), len(r.Bad))
+	return err
+}
+
+// recordSigners reads the file row by row and writes in groups.
+func (o *office) recordSigners(cmd *cobra.Command, path string, result *doneResult) (err error) {
+	var in io.Reader = o.stdin
+	if path != "-" {
+		f, err := os.Open(path)
+		if err != nil {
+			return fmt.Errorf("reading signers: %w", err)
+		}
+		defer func() { err = errors.Join(err, f.Close()) }()
+		in = f
+	}
+	rows := newRowReader(in)
+	rows.anyColumn = true // signers come from other systems
+	header, err := rows.header()
+	if err != nil {
+		return err
+	}
+	const group = 500
+	var batch []newsletter.Address
+	flush := func() error {
+		n, err := o.store.RecordDone(cmd.Context(), result.Item, batch, o.now())
+		result.Known += n
+		batch = batch[:0]
+		return err
+	}
+	for rows.next() {
+		result.Rows++
+		record, err := rows.record(len(header))
+		var address newsletter.Address
+		if err == nil {
+			address, err = newsletter.ParseAddress(readRow(header, record, "").address)
+		}
+		if err != nil {
+			result.Bad = append(result.Bad, badLine{rows.line, err.Error()})
+			continue
+		}
+		if batch = append(batch, address); len(batch) == group {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return errors.Join(rows.err(), flush())
+}

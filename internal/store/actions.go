@@ -1,0 +1,98 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"dispatcher/internal/newsletter"
+)
+
+// Ending is how an action ended.
+type Ending struct {
+	At    time.Time
+	Won   bool
+	Words string // the editor's; may be empty
+}
+
+// EndAction closes an action. Copies that are still to be sent leave without it, or not at all where nothing else is in them: the
+// frozen forms that ask for it are good no more. It returns newsletter.ErrFrozen where the action has ended already.
+func (s *Store) EndAction(ctx context.Context, id newsletter.ItemID, e Ending) error {
+	defer s.wishesChanged()
+	return s.transact(ctx, fmt.Sprintf("closing item %d", id), func(tx *sql.Tx) error {
+		item, _, err := itemForUpdate(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		if !item.Ended.IsZero() {
+			return newsletter.ErrFrozen
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE items SET ended = $1, won = $2, ending = $3 WHERE id = $4`, millis(e.At), e.Won, e.Words, id); err != nil {
+			return err
+		}
+		// The name of a form stays its own below zero, which no clock comes to.
+		_, err = tx.ExecContext(ctx, `UPDATE variants SET until = CASE until WHEN 0 THEN -1 ELSE -until END
+			WHERE until >= 0 AND items LIKE $1 AND edition IN (SELECT b.edition FROM edition_items b JOIN editions d ON d.id = b.edition
+				WHERE b.item = $2 AND d.state IN ('sending', 'paused') AND d.kind <> 'update')`, "% "+strconv.FormatInt(int64(id), 10)+" %", id)
+		return err
+	})
+}
+
+// RecordDone writes down that readers have taken an action. It returns how many it knew, and newsletter.ErrNotFound where there is no
+// such item. Addresses of nobody change nothing.
+func (s *Store) RecordDone(ctx context.Context, id newsletter.ItemID, addresses []newsletter.Address, now time.Time) (known int, err error) {
+	err = s.transact(ctx, fmt.Sprintf("recording who has taken action %d", id), func(tx *sql.Tx) error {
+		known = 0
+		if _, _, err := itemForUpdate(ctx, tx, id); err != nil {
+			return err
+		}
+		for _, address := range addresses {
+			var subscriber newsletter.SubscriberID
+			err := tx.QueryRowContext(ctx, `SELECT id FROM subscribers WHERE address_hash = $1`, s.addressKey().AddressHash(address)).Scan(&subscriber)
+			if errors.Is(err, sql.ErrNoRows) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			known++
+			if _, err := tx.ExecContext(ctx, `INSERT INTO item_done (item, subscriber, at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,
+				id, subscriber, millis(now)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return known, err
+}
+
+// formatIDs keeps ids so that one can be looked for.
+func formatIDs(ids []newsletter.ItemID) string {
+	text := " "
+	for _, id := range ids {
+		text += strconv.FormatInt(int64(id), 10) + " "
+	}
+	return text
+}
+
+// EditionsBearing are the editions that bear an item, without their counts, the newest first.
+func (s *Store) EditionsBearing(ctx context.Context, id newsletter.ItemID) ([]newsletter.Edition, error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT `+editionColumns+` FROM editions e JOIN edition_items b ON b.edition = e.id
+		WHERE b.item = $1 ORDER BY e.id DESC`, id)
+	editions, err := collect(rows, err, func(r *sql.Rows) (newsletter.Edition, error) { return scanEdition(r) })
+	if err != nil {
+		return nil, fmt.Errorf("listing the editions of item %d: %w", id, err)
+	}
+	return editions, nil
+}
+
+// Done is how many readers have taken an action, as far as we were told.
+func (s *Store) Done(ctx context.Context, id newsletter.ItemID) (n int, err error) {
+	if err := s.read.QueryRowContext(ctx, `SELECT COUNT(*) FROM item_done WHERE item = $1`, id).Scan(&n); err != nil {
+		return 0, fmt.Errorf("counting who has taken action %d: %w", id, err)
+	}
+	return n, nil
+}
