@@ -77,6 +77,24 @@ func TestTheCommandsAboutDelivery(t *testing.T) {
 	}
 }
 
+// The commands of the page about time, one after the other, on a queue with an article and an action.
+func TestTheCommandsAboutTime(t *testing.T) {
+	s := newSite(t, newRelay(t, smtptest.Config{}).Port)
+	s.write("items.jsonl", `{"title":"A letter from the north wing","url":"https://magazine.example/letter","summary":"A letter."}
+{"title":"Open the doors","url":"https://magazine.example/doors","summary":"Sign.","petition":"https://act.example/doors"}
+`)
+	s.ok("import", s.dir+"/items.jsonl")
+	s.ok("subscribers", "add", "reader@example.net", "--list", "weekly", "--confirmed", "asked for it herself")
+	for _, block := range codeBlocks(t, "../../docs/time.md", "console") {
+		for line := range strings.Lines(block) {
+			s.ok(split(strings.TrimPrefix(strings.TrimSpace(line), "dispatcher "))...)
+		}
+	}
+	if shown := s.ok("items", "show", "2"); !strings.Contains(shown, "standing") || !strings.Contains(shown, "won") {
+		t.Errorf("after the commands the action is\n%s", shown)
+	}
+}
+
 // The page about delivery quotes the log word by word: every line that it names is one of the mailer's, and it leaves none out.
 func TestTheLogIsQuotedWordByWord(t *testing.T) {
 	page, err := os.ReadFile("../../docs/delivery.md")
@@ -171,7 +189,7 @@ func TestTheDocumentsNameRealCommands(t *testing.T) {
 
 // Links in the documents lead somewhere.
 func TestTheDocumentsLinksLeadSomewhere(t *testing.T) {
-	for _, file := range []string{"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/architecture.md", "docs/delivery.md", "docs/performance.md"} {
+	for _, file := range []string{"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/architecture.md", "docs/delivery.md", "docs/performance.md", "docs/time.md"} {
 		text, err := os.ReadFile(filepath.Join("../..", file))
 		if err != nil {
 			t.Fatal(err)
