@@ -25,8 +25,8 @@ test: compiler ## run all tests
 	go test ./...
 
 .PHONY: soak
-soak: compiler ## the fault tests in their long form: a hundred kills, thousands of readers
-	SOAK=1 go test -count=1 -timeout 2h -v ./cmd/dispatcher | grep -v '^=== '
+soak: compiler ## the long tests: a hundred kills, thousands of readers, every zone from 2000 to 2037
+	SOAK=1 go test -count=1 -timeout 2h -v ./cmd/dispatcher ./internal/scheduler | grep -v '^=== '
 
 .PHONY: check
 check: compiler ## formatting, vet, linters and the tests under the race detector

@@ -90,18 +90,13 @@ func (m material) question(d *Desk) newsletter.AudienceQuestion {
 // says nothing; those that they were barred from when the list used them come with its next alert.
 func (d *Desk) set(list newsletter.List, a newsletter.Audience, m material) set {
 	s := set{language: d.Renderer.Language(a.Language, list.Language)}
-	items := slices.Clone(m.items)
 	had := map[newsletter.ItemID]bool{}
 	for _, alert := range m.alerts {
-		got, barred := slices.Contains(a.Got, alert.ID), slices.Contains(a.Barred, alert.ID)
 		for _, i := range alert.Items {
-			had[i.ID] = had[i.ID] || got && alert.Kind == newsletter.Alert
-			owed := barred && m.kind == newsletter.Alert && alert.Kind == newsletter.Alert && alert.List == list.ID && i.State == newsletter.Queued && i.Open(m.now)
-			if owed && !slices.ContainsFunc(items, func(o newsletter.Item) bool { return o.ID == i.ID }) {
-				items = append(items, i)
-			}
+			had[i.ID] = had[i.ID] || alert.Kind == newsletter.Alert && slices.Contains(a.Got, alert.ID)
 		}
 	}
+	items := append(slices.Clone(m.items), m.owed(a)...)
 	slices.SortStableFunc(items, readingOrder)
 	for _, i := range d.following(items, a.Topics) {
 		switch {
@@ -114,6 +109,31 @@ func (d *Desk) set(list newsletter.List, a newsletter.Audience, m material) set 
 	}
 	s.items = limit(list, s.items)
 	return s
+}
+
+// owed are the actions that readers of a group were barred from when the list used them, and that no digest has brought them since.
+func (m material) owed(a newsletter.Audience) (items []newsletter.Item) {
+	if m.kind != newsletter.Alert {
+		return nil
+	}
+	brought := slices.Clone(m.items)
+	for _, e := range m.alerts {
+		if e.Kind == newsletter.Digest && slices.Contains(a.Got, e.ID) {
+			brought = append(brought, e.Items...)
+		}
+	}
+	for _, e := range m.alerts {
+		if e.Kind != newsletter.Alert || e.List != m.List.ID || !slices.Contains(a.Barred, e.ID) {
+			continue
+		}
+		for _, i := range e.Items {
+			known := slices.ContainsFunc(brought, func(o newsletter.Item) bool { return o.ID == i.ID })
+			if !known && i.State == newsletter.Queued && i.Open(m.now) {
+				items, brought = append(items, i), append(brought, i)
+			}
+		}
+	}
+	return items
 }
 
 // use notes what a variant bears: items are new to the list, or again in it.
@@ -134,11 +154,12 @@ func (d *Desk) time(a *newsletter.Audience, sets []set, m material) {
 	a.Due = m.now
 	if m.Moment != nil {
 		a.Due = m.Moment(a.Zone)
-		if late := m.now.Sub(a.Due); late > m.Late {
-			a.Bar = fmt.Sprintf("too late: its time on the reader's clock was %s ago", late.Round(time.Minute))
-		}
 	}
 	if a.Variant == 0 {
+		return
+	}
+	if late := m.now.Sub(a.Due); m.Moment != nil && late > m.Late {
+		a.Bar = fmt.Sprintf("too late: its time on the reader's clock was %s ago", late.Round(time.Minute))
 		return
 	}
 	if d.limited(m.kind) && d.recent(*a, m) >= d.AtMost.N {
@@ -149,7 +170,7 @@ func (d *Desk) time(a *newsletter.Audience, sets []set, m material) {
 		return
 	}
 	end, quiet := d.Quiet.End(m.now, zone(m.List, a.Zone))
-	pressing := slices.ContainsFunc(sets[a.Variant-1].items, func(i newsletter.Item) bool { return i.Closes().Before(end) })
+	pressing := slices.ContainsFunc(sets[a.Variant-1].items, func(i newsletter.Item) bool { return !i.Open(end) })
 	switch {
 	case !quiet || pressing: // better at night than never
 	case m.kind == newsletter.Reminder:
@@ -162,7 +183,7 @@ func (d *Desk) time(a *newsletter.Audience, sets []set, m material) {
 // recent is how many alerts and reminders readers of a group have had in the time that counts.
 func (d *Desk) recent(a newsletter.Audience, m material) (n int) {
 	for _, alert := range m.alerts {
-		if slices.Contains(a.Got, alert.ID) && m.now.Sub(alert.Made) < d.AtMost.Per {
+		if alert.Kind != newsletter.Digest && slices.Contains(a.Got, alert.ID) && m.now.Sub(alert.Made) < d.AtMost.Per {
 			n++
 		}
 	}
@@ -212,7 +233,7 @@ func (d *Desk) zones(ctx context.Context, list newsletter.List) ([]*time.Locatio
 func (d *Desk) nightFalls(i newsletter.Item, at time.Time, zones []*time.Location) bool {
 	return slices.ContainsFunc(zones, func(z *time.Location) bool {
 		end, quiet := d.Quiet.End(at, z)
-		return quiet && i.Closes().Before(end)
+		return quiet && !i.Open(end)
 	})
 }
 

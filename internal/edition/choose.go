@@ -89,7 +89,7 @@ func (d *Desk) AlertDue(ctx context.Context, list newsletter.List, decided time.
 			continue
 		}
 		at := i.Waiting.Add(list.Wait)
-		if i.Closes().Before(at.Add(list.Wait)) || d.nightFalls(i, at, zones) {
+		if !i.Open(at.Add(list.Wait)) || d.nightFalls(i, at, zones) {
 			at = i.Waiting
 		}
 		if !at.After(decided) {

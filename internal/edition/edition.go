@@ -20,8 +20,8 @@ type Queue interface {
 	Audience(ctx context.Context, question newsletter.AudienceQuestion) ([]newsletter.Audience, error)
 	// Zones are the zones of a list's readers, the empty one for those whose zone is not known.
 	Zones(ctx context.Context, list string) ([]string, error)
-	// AlertsSince are the alerts and reminders that were made since an instant, or bear one of some items, or were kept from some
-	// readers of the list and have an action that is still open.
+	// AlertsSince are the alerts and reminders that were made since an instant or bear one of some items. The alerts that were kept
+	// from some readers of the list are among them while an action of theirs is open, and all alerts and digests that bear it.
 	AlertsSince(ctx context.Context, since time.Time, items []newsletter.ItemID, list string, now time.Time) ([]newsletter.AlertEdition, error)
 	// Announced are the alerts of a list that bear an action with a deadline to come.
 	Announced(ctx context.Context, list string, now time.Time) ([]newsletter.AlertEdition, error)

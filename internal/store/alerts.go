@@ -9,15 +9,19 @@ import (
 	"dispatcher/internal/newsletter"
 )
 
-// AlertsSince are the alerts and reminders of all lists that were made at an instant or later, or that bear one of some items, and those
-// of one list that were kept from some readers and have an action that is still open. Rehearsals and cancelled editions are left out.
+// AlertsSince are the alerts and reminders of all lists that were made at an instant or later, or that bear one of some items. One
+// list's alerts that were kept from some readers are among them while an action of theirs is open, and so is every edition, digests
+// too, in which those readers may have had it since. Rehearsals and cancelled editions are left out.
 func (s *Store) AlertsSince(ctx context.Context, since time.Time, items []newsletter.ItemID, list string, now time.Time) ([]newsletter.AlertEdition, error) {
-	rows, err := s.read.QueryContext(ctx, fmt.Sprintf(`SELECT e.id, e.list, e.kind, e.made FROM editions e
-		WHERE e.kind IN ('alert', 'reminder') AND NOT e.rehearsal AND e.state <> 'cancelled' AND (e.made >= $1
-			OR EXISTS (SELECT 1 FROM edition_items b WHERE b.edition = e.id AND b.item IN %s)
-			OR e.list = $2 AND e.barred > 0 AND EXISTS (SELECT 1 FROM edition_items b JOIN items i ON i.id = b.item
-				WHERE b.edition = e.id AND i.ended = 0 AND CASE WHEN i.deadline > 0 THEN i.deadline ELSE i.expires END > $3))
-		ORDER BY e.id`, among(items)), millis(since), list, millis(now))
+	rows, err := s.read.QueryContext(ctx, fmt.Sprintf(`
+		WITH owed (item) AS (SELECT b.item FROM editions e JOIN edition_items b ON b.edition = e.id JOIN items i ON i.id = b.item
+			WHERE e.list = $1 AND e.kind = 'alert' AND e.barred > 0 AND NOT e.rehearsal AND e.state <> 'cancelled'
+				AND i.state = 'queued' AND i.ended = 0 AND CASE WHEN i.deadline > 0 THEN i.deadline ELSE i.expires END NOT BETWEEN 1 AND $2)
+		SELECT e.id, e.list, e.kind, e.made FROM editions e
+		WHERE NOT e.rehearsal AND e.state <> 'cancelled' AND (
+			e.kind IN ('alert', 'reminder') AND (e.made >= $3 OR EXISTS (SELECT 1 FROM edition_items b WHERE b.edition = e.id AND b.item IN %s))
+			OR e.kind IN ('alert', 'digest') AND EXISTS (SELECT 1 FROM edition_items b WHERE b.edition = e.id AND b.item IN (SELECT item FROM owed)))
+		ORDER BY e.id`, among(items)), list, millis(now), millis(since))
 	return s.alertEditions(ctx, rows, err)
 }
 

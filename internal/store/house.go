@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"dispatcher/internal/newsletter"
@@ -36,19 +35,14 @@ type house struct {
 // The database and the file beside it tell the same name and the same number, which each beat raises. A database that is behind
 // the file was restored from a backup, and one without its file was copied from elsewhere.
 func (s *Store) Beat(ctx context.Context, now time.Time) (held string, err error) {
-	name, beats, err := s.readBeat()
-	if err != nil {
-		return "", err
-	}
 	var h house
+	begins := false
 	err = s.transact(ctx, "noting that dispatcher serves", func(tx *sql.Tx) error {
-		if h, err = readHouse(ctx, tx); errors.Is(err, sql.ErrNoRows) {
-			h = house{identity: rand.Text(), lastSeen: now}
-			name, beats = h.identity, 0
-			if _, err := tx.ExecContext(ctx, `INSERT INTO house (one, identity, beats, last_seen, held) VALUES (1, $1, 0, $2, '')`, h.identity, millis(now)); err != nil {
-				return err
-			}
-		} else if err != nil {
+		name, beats, err := s.readBeat()
+		if err != nil {
+			return err
+		}
+		if h, err = s.findHouse(ctx, tx, now); err != nil {
 			return err
 		}
 		if h.held == "" {
@@ -58,8 +52,11 @@ func (s *Store) Beat(ctx context.Context, now time.Time) (held string, err error
 			_, err := tx.ExecContext(ctx, `UPDATE house SET held = $1`, h.held)
 			return err
 		}
+		if begins = name == ""; begins { // from the first beat on the file is never missed
+			return nil
+		}
 		h.beats, h.lastSeen = h.beats+1, later(now, h.lastSeen)
-		_, err := tx.ExecContext(ctx, `UPDATE house SET beats = $1, last_seen = $2`, h.beats, millis(h.lastSeen))
+		_, err = tx.ExecContext(ctx, `UPDATE house SET beats = $1, last_seen = $2`, h.beats, millis(h.lastSeen))
 		return err
 	})
 	if err != nil {
@@ -68,7 +65,31 @@ func (s *Store) Beat(ctx context.Context, now time.Time) (held string, err error
 	if held := h.why(now); held != "" {
 		return held, nil
 	}
-	return "", s.writeBeat(h)
+	if err := s.tellBeat(ctx); err != nil || !begins {
+		return "", err
+	}
+	return s.Beat(ctx, now)
+}
+
+// findHouse reads what the database knows of itself, and names a database that has never served.
+func (s *Store) findHouse(ctx context.Context, tx *sql.Tx, now time.Time) (house, error) {
+	h, err := readHouse(ctx, tx)
+	if errors.Is(err, sql.ErrNoRows) {
+		h = house{identity: rand.Text(), lastSeen: now}
+		_, err = tx.ExecContext(ctx, `INSERT INTO house (one, identity, beats, last_seen, held) VALUES (1, $1, 0, $2, '')`, h.identity, millis(now))
+	}
+	return h, err
+}
+
+// tellBeat copies into the file what is on disk in the database, while nobody else writes either.
+func (s *Store) tellBeat(ctx context.Context) error {
+	return s.transact(ctx, "noting that dispatcher serves", func(tx *sql.Tx) error {
+		h, err := readHouse(ctx, tx)
+		if err != nil {
+			return err
+		}
+		return s.writeBeat(h)
+	})
 }
 
 // Held is why mail is held back; the empty text: it is not.
@@ -83,29 +104,31 @@ func (s *Store) Held(ctx context.Context, now time.Time) (string, error) {
 	return h.why(now), nil
 }
 
-// Release lets mail go again that was held back. It returns newsletter.ErrNotFound where none was.
+// Release lets mail go again that was held back. It returns newsletter.ErrNotFound where none was. The file is written first: where
+// the process ends between the two, mail is still held back.
 func (s *Store) Release(ctx context.Context, now time.Time) error {
-	var h house
-	err := s.transact(ctx, "releasing mail", func(tx *sql.Tx) (err error) {
-		if h, err = readHouse(ctx, tx); err != nil {
+	return s.transact(ctx, "releasing mail", func(tx *sql.Tx) error {
+		h, err := readHouse(ctx, tx)
+		if err != nil {
 			return found(err)
 		}
 		if h.why(now) == "" {
 			return newsletter.ErrNotFound
 		}
 		h = house{identity: rand.Text(), beats: h.beats + 1, lastSeen: now}
+		if err := s.writeBeat(h); err != nil {
+			return err
+		}
 		_, err = tx.ExecContext(ctx, `UPDATE house SET identity = $1, beats = $2, last_seen = $3, held = ''`, h.identity, h.beats, millis(h.lastSeen))
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return s.writeBeat(h)
 }
 
 // restored is why a database is not the one that last served here; the empty text: it is.
 func (h house) restored(name string, beats int64) string {
 	switch {
+	case name == "" && h.beats == 0: // it begins
+		return ""
 	case name == "":
 		return "this database was copied here, or restored: the file " + BeatFile + " of its data folder is not beside it"
 	case name != h.identity:
@@ -172,5 +195,5 @@ func (s *Store) writeBeat(h house) (err error) {
 }
 
 func (s *Store) beatPath() string {
-	return filepath.Join(strings.TrimSuffix(s.path, FileName), BeatFile)
+	return filepath.Join(filepath.Dir(s.path), BeatFile)
 }
