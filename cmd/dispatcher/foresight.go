@@ -64,11 +64,31 @@ func (f *foresight) Skip(_ context.Context, slots []newsletter.Decided, _ time.T
 			continue
 		}
 		i := slices.IndexFunc(f.lists, func(l newsletter.List) bool { return l.ID == d.Slot.List })
-		row := f.row(newsletter.Order{List: f.lists[i], Slot: d.Slot})
-		row.Skipped = string(d.Fate)
-		f.rows = append(f.rows, row)
+		order := newsletter.Order{List: f.lists[i], Slot: d.Slot}
+		if d.Slot.Follows != 0 {
+			order.Kind = newsletter.Reminder
+		}
+		row := f.row(order)
+		if row.Kind == newsletter.Digest { // one that was missed has its own time
+			row.Civil, row.words = civil(order.List, d.Slot.Due)
+		}
+		f.skip(row, d.Fate)
 	}
 	return nil
+}
+
+// skip notes a slot that gets no edition. An alert that nobody would get is looked at again and again, and told once.
+func (f *foresight) skip(row planned, fate newsletter.SlotFate) {
+	row.Skipped = string(fate)
+	for _, last := range slices.Backward(f.rows) {
+		if last.List == row.List {
+			if row.Kind == newsletter.Alert && last.Kind == row.Kind && last.Skipped == row.Skipped {
+				return
+			}
+			break
+		}
+	}
+	f.rows = append(f.rows, row)
 }
 
 func (f *foresight) decide(slot newsletter.Slot) {
@@ -91,8 +111,7 @@ func (f *foresight) Print(ctx context.Context, order newsletter.Order) (newslett
 	var none *newsletter.NoEdition
 	switch {
 	case errors.As(err, &none):
-		row.Skipped = string(none.Fate)
-		f.rows = append(f.rows, row)
+		f.skip(row, none.Fate)
 		return 0, err
 	case err != nil:
 		f.err = errors.Join(f.err, err)
@@ -101,16 +120,7 @@ func (f *foresight) Print(ctx context.Context, order newsletter.Order) (newslett
 	f.decide(order.Slot)
 	f.used[order.List.ID] = append(f.used[order.List.ID], draft.Items...)
 	row.Kind, row.Subject = draft.Kind, draft.Subject
-	for _, a := range draft.Audience {
-		switch {
-		case a.Variant == 0:
-		case a.Bar != "":
-			row.Barred += a.Readers
-		default:
-			row.Readers += a.Readers
-			row.Zones[a.Zone] += a.Readers
-		}
-	}
+	row.count(draft.Audience)
 	items, err := f.items(ctx, draft)
 	if err != nil {
 		f.err = errors.Join(f.err, err)
@@ -125,6 +135,23 @@ func (f *foresight) Print(ctx context.Context, order newsletter.Order) (newslett
 		f.made = append(f.made, newsletter.AlertEdition{ID: id, List: order.List.ID, Kind: draft.Kind, Made: f.now, Items: items})
 	}
 	return id, nil
+}
+
+// count adds up the readers, and says until when the last of them have their copies' time.
+func (p *planned) count(audience []newsletter.Audience) {
+	for _, a := range audience {
+		switch {
+		case a.Variant == 0:
+		case a.Bar != "":
+			p.Barred += a.Readers
+		default:
+			p.Readers += a.Readers
+			p.Zones[a.Zone] += a.Readers
+			if a.Due.After(p.At) && (p.Until == nil || a.Due.After(*p.Until)) {
+				p.Until = optional(a.Due)
+			}
+		}
+	}
 }
 
 func (f *foresight) items(ctx context.Context, draft newsletter.Draft) (items []newsletter.Item, err error) {

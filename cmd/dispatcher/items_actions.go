@@ -42,8 +42,7 @@ between them. On a terminal it says to how many the update would go and asks; el
 			if !p.terminal {
 				return usagef("an update mails every reader of the action's alerts: give --yes where nobody can be asked")
 			}
-			if !ask(cmd.InOrStdin(), cmd.ErrOrStderr(), fmt.Sprintf("Close %q and tell the readers of its alerts? [y/N] ", item.Title)) {
-				_, err := fmt.Fprintln(cmd.ErrOrStderr(), "Nothing was changed.")
+			if yes, err := o.askToTell(cmd, item); err != nil || !yes {
 				return err
 			}
 		}
@@ -73,39 +72,77 @@ func (o *office) action(cmd *cobra.Command, arg string) (newsletter.Item, error)
 	return item, err
 }
 
-// tellEnding sends an update to those who got an alert about an action: one for each of its alerts, in its thread.
-func (o *office) tellEnding(cmd *cobra.Command, id newsletter.ItemID) error {
-	item, err := o.store.Item(cmd.Context(), id)
+// askToTell says to how many an update about an action would go, and asks whether it may.
+func (o *office) askToTell(cmd *cobra.Command, item newsletter.Item) (yes bool, err error) {
+	item.Ended, item.Won = o.now(), true
+	orders, err := o.updates(cmd, item)
 	if err != nil {
-		return err
+		return false, err
 	}
-	alerts, err := o.store.EditionsBearing(cmd.Context(), id)
-	if err != nil {
-		return err
-	}
-	told := 0
-	for _, alert := range alerts {
-		l := slices.IndexFunc(o.lists, func(l newsletter.List) bool { return l.ID == alert.List })
-		if alert.Kind != newsletter.Alert || alert.Rehearsal || l < 0 {
-			continue
-		}
-		edition, err := o.desk().Print(cmd.Context(), newsletter.Order{
-			List: o.lists[l], Kind: newsletter.Update, Items: []newsletter.Item{item}, ByHand: true,
-			Slot: newsletter.Slot{List: alert.List, Due: o.now(), Follows: alert.ID},
-		})
+	readers := 0
+	for _, order := range orders {
+		draft, err := o.desk().Draft(cmd.Context(), order)
 		var none *newsletter.NoEdition
 		if errors.As(err, &none) {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("the action is closed, but telling the readers of edition %d failed: %w", alert.ID, err)
+			return false, err
+		}
+		readers += readersOf(draft)
+	}
+	if ask(cmd.InOrStdin(), cmd.ErrOrStderr(), fmt.Sprintf("Close %q and send an update to %s? [y/N] ", item.Title, counted(readers, "reader"))) {
+		return true, nil
+	}
+	_, err = fmt.Fprintln(cmd.ErrOrStderr(), "Nothing was changed.")
+	return false, err
+}
+
+// updates are those that an action's end calls for: one for each of its alerts, in its thread, for those who got it.
+func (o *office) updates(cmd *cobra.Command, item newsletter.Item) (orders []newsletter.Order, err error) {
+	editions, err := o.store.EditionsBearing(cmd.Context(), item.ID)
+	if err != nil {
+		return nil, err
+	}
+	for _, alert := range editions {
+		l := slices.IndexFunc(o.lists, func(l newsletter.List) bool { return l.ID == alert.List })
+		if alert.Kind != newsletter.Alert || alert.Rehearsal || l < 0 {
+			continue
+		}
+		orders = append(orders, newsletter.Order{
+			List: o.lists[l], Kind: newsletter.Update, Items: []newsletter.Item{item}, ByHand: true,
+			Slot: newsletter.Slot{List: alert.List, Due: o.now(), Follows: alert.ID},
+		})
+	}
+	return orders, nil
+}
+
+// tellEnding sends an update to those who got an alert about an action.
+func (o *office) tellEnding(cmd *cobra.Command, id newsletter.ItemID) error {
+	item, err := o.store.Item(cmd.Context(), id)
+	if err != nil {
+		return err
+	}
+	orders, err := o.updates(cmd, item)
+	if err != nil {
+		return err
+	}
+	told := 0
+	for _, order := range orders {
+		edition, err := o.desk().Print(cmd.Context(), order)
+		var none *newsletter.NoEdition
+		if errors.As(err, &none) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("the action is closed, but telling the readers of edition %d failed: %w", order.Slot.Follows, err)
 		}
 		e, err := o.store.Edition(cmd.Context(), edition)
 		if err != nil {
 			return err
 		}
 		told++
-		fmt.Fprintf(cmd.OutOrStdout(), "edition %d tells %s of %s\n", edition, counted(e.Counts.Audience, "reader"), alert.List)
+		fmt.Fprintf(cmd.OutOrStdout(), "edition %d tells %s of %s\n", edition, counted(e.Counts.Audience, "reader"), order.List.ID)
 	}
 	if told == 0 {
 		_, err = fmt.Fprintln(cmd.OutOrStdout(), "nobody has had an alert about it, so there is nobody to tell")

@@ -53,7 +53,7 @@ type planned struct {
 	Kind    newsletter.Kind `json:"kind"`
 	Civil   string          `json:"civil"`
 	At      time.Time       `json:"at"`
-	Until   *time.Time      `json:"until,omitempty"` // on the readers' own clocks: in the last of their zones
+	Until   *time.Time      `json:"until,omitempty"` // where copies wait for the readers' own clocks: when the last of them go
 	Zone    string          `json:"zone"`
 	Subject string          `json:"subject,omitempty"`
 	Items   []plannedItem   `json:"items"`
@@ -98,7 +98,7 @@ func (o *office) plan(cmd *cobra.Command, flags planFlags) error {
 		}
 		lists = []newsletter.List{l}
 	}
-	if flags.slots < 0 || !until.After(from) {
+	if cmd.Flags().Changed("slots") && flags.slots < 1 || !until.After(from) {
 		return usagef("plan looks ahead: --slots is at least 1, and --until is later than --from")
 	}
 	if held, err := o.store.Held(cmd.Context(), o.now()); err != nil {

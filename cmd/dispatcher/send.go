@@ -155,6 +155,14 @@ func ask(in io.Reader, out io.Writer, question string) bool {
 
 // sayWhoSends tells an admin who has no serve running that the edition waits.
 func (o *office) sayWhoSends(cmd *cobra.Command) error {
+	held, err := o.store.Held(cmd.Context(), o.now())
+	if err != nil {
+		return err
+	}
+	if held != "" {
+		_, err = fmt.Fprintln(cmd.ErrOrStderr(), "warning:", heldError(held))
+		return err
+	}
 	release, err := o.store.LockMailer()
 	if errors.Is(err, newsletter.ErrLocked) {
 		_, err = fmt.Fprintln(cmd.ErrOrStderr(), "The edition is made; the running serve sends it.")
@@ -167,12 +175,24 @@ func (o *office) sayWhoSends(cmd *cobra.Command) error {
 	return release()
 }
 
+// heldError is why an edition that is made is not sent.
+func heldError(held string) error {
+	if held == "" {
+		return nil
+	}
+	return fmt.Errorf("the edition is made and waits, for all mail is held back: %s; `dispatcher release` lets it go", held)
+}
+
 // waitFor stays until an edition is done. Where nobody sends, or whoever did has ended, it does.
 func (o *office) waitFor(cmd *cobra.Command, id newsletter.EditionID) error {
 	for {
 		release, err := o.store.LockMailer()
 		switch {
 		case errors.Is(err, newsletter.ErrLocked):
+			held, err := o.store.Held(cmd.Context(), o.now())
+			if err = errors.Join(err, heldError(held)); err != nil {
+				return err
+			}
 			done, err := o.watch(cmd.Context(), cmd.ErrOrStderr(), id, time.Second)
 			if err != nil || done {
 				return err
@@ -188,11 +208,8 @@ func (o *office) waitFor(cmd *cobra.Command, id newsletter.EditionID) error {
 // sendHere sends what is in the outbox until an edition is done.
 func (o *office) sendHere(cmd *cobra.Command, id newsletter.EditionID) error {
 	held, err := o.store.Beat(cmd.Context(), o.now())
-	if err != nil {
+	if err = errors.Join(err, heldError(held)); err != nil {
 		return err
-	}
-	if held != "" {
-		return fmt.Errorf("the edition is made and waits, for all mail is held back: %s; `dispatcher release` lets it go", held)
 	}
 	ctx, done := context.WithCancel(cmd.Context())
 	defer done()

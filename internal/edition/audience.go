@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"dispatcher/internal/newsletter"
@@ -111,7 +112,7 @@ func (d *Desk) set(list newsletter.List, a newsletter.Audience, m material) set 
 	return s
 }
 
-// owed are the actions that readers of a group were barred from when the list used them, and that no digest has brought them since.
+// owed are the actions that readers of a group were barred from when the list used them, and that no digest has brought them.
 func (m material) owed(a newsletter.Audience) (items []newsletter.Item) {
 	if m.kind != newsletter.Alert {
 		return nil
@@ -159,7 +160,7 @@ func (d *Desk) time(a *newsletter.Audience, sets []set, m material) {
 		return
 	}
 	if late := m.now.Sub(a.Due); m.Moment != nil && late > m.Late {
-		a.Bar = fmt.Sprintf("too late: its time on the reader's clock was %s ago", late.Round(time.Minute))
+		a.Bar = fmt.Sprintf("too late: its time on the reader's clock was %s ago", strings.TrimSuffix(late.Round(time.Minute).String(), "0s"))
 		return
 	}
 	if d.limited(m.kind) && d.recent(*a, m) >= d.AtMost.N {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"dispatcher/internal/edition"
@@ -309,5 +310,49 @@ func TestARehearsalIsProvedWithoutReaders(t *testing.T) {
 	d.Rehearsal, d.Proofs = true, []newsletter.Address{"desk@example.org"}
 	if _, err := d.Print(t.Context(), order(weekly)); err != nil || len(q.frozen) != 1 || !q.frozen[0].Rehearsal || len(q.frozen[0].Variants) != 1 {
 		t.Errorf("%v, %+v", err, q.frozen)
+	}
+}
+
+func TestMailHasTheStableLinksOfActions(t *testing.T) {
+	const petition = "https://actions.example/sign"
+	story, both, apart, uncoded := article(1), queued(2, day), queued(3, 2*day), queued(4, 3*day)
+	story.URL, story.Code = "https://magazine.example/story", "odd"
+	both.URL, both.Petition, both.Code = petition, petition, "bcd"
+	apart.URL, apart.Petition, apart.Code = "https://magazine.example/about", petition, "efg"
+	uncoded.URL, uncoded.Petition = petition, petition
+	q := &queue{
+		items: []newsletter.Item{story, both, apart, uncoded}, audience: []newsletter.Audience{{Readers: 1}, got(7)},
+		alerts: []newsletter.AlertEdition{alerted(7, day, both)},
+	}
+	links := func(items []newsletter.Item) (all []string) {
+		for _, i := range items {
+			all = append(all, i.URL+" "+i.Petition)
+		}
+		return all
+	}
+	const stable, about = "https://mail.example/a/", "https://magazine.example/about "
+	for base, want := range map[string][]string{
+		"":     {story.URL + " ", petition + " " + petition, about + petition, petition + " " + petition},
+		stable: {story.URL + " ", " " + stable + "bcd", about + stable + "efg", petition + " " + petition},
+	} {
+		d, p := desk(q)
+		d.Links = base
+		drafted(t, d, p, order(weekly))
+		reminded := slices.IndexFunc(p.rendered, func(c newsletter.Content) bool { return len(c.Reminders) > 0 })
+		if diff := cmp.Diff(want, links(p.rendered[0].Items)); diff != "" {
+			t.Errorf("with links below %q:\n%s", base, diff)
+		}
+		if diff := cmp.Diff(want[1:2], links(p.rendered[reminded].Reminders)); diff != "" {
+			t.Errorf("with links below %q, of what readers are reminded of:\n%s", base, diff)
+		}
+		if _, err := d.Proof(t.Context(), weekly, newsletter.Audience{}); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, links(p.rendered[len(p.rendered)-1].Items)); diff != "" {
+			t.Errorf("with links below %q, in the proof:\n%s", base, diff)
+		}
+	}
+	if q.items[1].Petition != petition || q.items[1].URL != petition {
+		t.Errorf("the queue's own item is changed to %+v", q.items[1])
 	}
 }

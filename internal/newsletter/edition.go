@@ -160,7 +160,7 @@ type Draft struct {
 	ByHand    bool      // made by an admin: it decides no slot of the schedule
 }
 
-// AlertEdition is an alert or reminder that readers have had.
+// AlertEdition is an edition that brought readers an action: an alert or reminder, and a digest where the action was owed them.
 type AlertEdition struct {
 	ID    EditionID
 	List  string

@@ -2,6 +2,8 @@ package scheduler
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"dispatcher/internal/newsletter"
@@ -15,7 +17,11 @@ type plan struct {
 	fallback *time.Location            // the clock of those whose zone is not known
 }
 
-// planOf is the plan of a list by a mark, which may be an earlier one than that of its config.
+// errNoPlan says that a mark's schedule cannot be read, or its zone is not known.
+var errNoPlan = errors.New("no plan")
+
+// planOf is the plan of a list by a mark, which may be an earlier one than that of its config. It returns errNoPlan for a plan that
+// cannot be read any more.
 func (s *Scheduler) planOf(ctx context.Context, l newsletter.List, mark newsletter.Mark) (plan, error) {
 	zone := l.Zone
 	if zone == nil {
@@ -25,25 +31,35 @@ func (s *Scheduler) planOf(ctx context.Context, l newsletter.List, mark newslett
 		if mark.Zone != l.Clock() {
 			var err error
 			if zone, err = time.LoadLocation(mark.Zone); err != nil {
-				return plan{}, err
+				return plan{}, fmt.Errorf("%w: %w", errNoPlan, err)
 			}
 		}
-		schedule, err := Parse(mark.Schedule, zone)
-		return plan{schedule: schedule}, err
+		return readPlan(mark.Schedule, zone)
 	}
-	schedule, err := Parse(mark.Schedule, time.UTC)
+	p, err := readPlan(mark.Schedule, time.UTC)
 	if err != nil {
 		return plan{}, err
 	}
 	names, err := s.press.Zones(ctx, l.ID)
+	if err != nil {
+		return plan{}, err
+	}
 	if len(names) == 0 {
 		names = []string{""}
 	}
-	p := plan{schedule: schedule, zones: map[string]*time.Location{}, fallback: zone}
+	p.zones, p.fallback = map[string]*time.Location{}, zone
 	for _, name := range names {
 		p.zones[name] = p.zone(name)
 	}
-	return p, err
+	return p, nil
+}
+
+func readPlan(line string, zone *time.Location) (plan, error) {
+	schedule, err := Parse(line, zone)
+	if err != nil {
+		return plan{}, fmt.Errorf("%w: schedule %q %w", errNoPlan, line, err)
+	}
+	return plan{schedule: schedule}, nil
 }
 
 // zone is where the clock of readers is by the name of their zone.
@@ -66,9 +82,19 @@ func (p plan) position(now time.Time) (at time.Time) {
 		return now
 	}
 	for _, zone := range p.zones {
-		at = later(at, wall(now, zone))
+		at = later(at, reached(now, zone))
 	}
 	return at
+}
+
+// reached is the latest time that a zone's clock has shown by an instant: in an hour that runs a second time, that is the end of the
+// first run, so that nothing in it is still to come.
+func reached(at time.Time, zone *time.Location) time.Time {
+	shown := wall(at, zone)
+	if begin, _ := at.In(zone).ZoneBounds(); !begin.IsZero() {
+		shown = later(shown, wall(begin.Add(-1), zone))
+	}
+	return shown
 }
 
 // due are the slots that have opened since another one, in order.
@@ -111,39 +137,70 @@ func (p plan) edge(slot time.Time, further func(a, b time.Time) bool) time.Time 
 func (s *Scheduler) changePlan(ctx context.Context, l newsletter.List, next plan, mark newsletter.Mark, now time.Time) error {
 	begin := newsletter.Mark{Considered: next.position(now), Schedule: l.Schedule, Zone: l.Clock()}
 	old, err := s.planOf(ctx, l, mark)
-	if err != nil { // of a zone that is no more: nothing can be said about it
+	if errors.Is(err, errNoPlan) { // nothing can be said about it
 		return s.ledger.SetMark(ctx, l.ID, begin)
+	}
+	if err != nil {
+		return err
 	}
 	if due := old.due(mark.Considered, now); len(due) > 0 {
 		return s.decideDue(ctx, l, old, due, now)
 	}
-	today := next.civil(begin.Considered)
-	first := next.schedule.Next(next.midnight(today).Add(-1)) // of today, or of a later day
-	isToday := next.day(first) == today.Format(time.DateOnly)
-	switch {
-	case isToday && old.day(mark.Considered) == today.Format(time.DateOnly) && old.isSlot(mark.Considered):
-		// Today had its slot. Where there are several in a day, what follows is not the same one again.
-		if second := next.schedule.Next(first); next.day(second) != next.day(first) && first.After(begin.Considered) {
-			begin.Considered = first
-			s.log.Info("the schedule has changed, and today had its edition", "list", l.ID, "slot", first)
-			if err := s.skip(ctx, l, []time.Time{first}, newsletter.SkippedNewPlan, now); err != nil {
-				return err
-			}
+	considered, again := next.after(old, mark.Considered, begin.Considered)
+	begin.Considered = considered
+	if len(again) > 0 {
+		s.log.Info("the schedule has changed, and the day had its edition", "list", l.ID, "slots", len(again), "until", again[len(again)-1])
+		if err := s.skip(ctx, l, again, newsletter.SkippedNewPlan, now); err != nil {
+			return err
 		}
-	case isToday && old.day(old.schedule.Next(mark.Considered)) == today.Format(time.DateOnly) && !first.After(begin.Considered):
-		begin.Considered = first.Add(-1) // today's slot was still to come, and is now earlier than this moment
 	}
 	s.log.Info("the schedule of a list has changed", "list", l.ID, "schedule", l.Schedule, "zone", l.Clock(), "next", next.opens(next.schedule.Next(begin.Considered)))
 	return s.ledger.SetMark(ctx, l.ID, begin)
 }
 
+// after is where a plan takes over from an old one whose slots are decided up to decided and which has none due, and its slots to come
+// that would be a day's slot again. Where the new plan has several slots in a day, those to come are not the same one again.
+func (p plan) after(old plan, decided, position time.Time) (considered time.Time, again []time.Time) {
+	if old.isSlot(decided) {
+		had := old.day(decided)
+		for slot := p.schedule.Next(position); p.day(slot) <= had && p.alone(slot); slot = p.schedule.Next(slot) {
+			again = append(again, slot)
+		}
+		if len(again) > 0 {
+			return again[len(again)-1], again
+		}
+		if last := p.last(old.civil(decided), position); !last.IsZero() && p.schedule.Next(last).After(position) {
+			return last, nil // it stands for that day's slot, lest the plan is changed once more today
+		}
+	}
+	// A day whose slot was still to come does not lose it to a time that is over.
+	lost := old.civil(old.schedule.Next(decided))
+	if slot := p.first(lost); p.day(slot) == lost.Format(time.DateOnly) && p.day(p.schedule.Next(position)) > p.day(slot) {
+		return slot.Add(-time.Millisecond), nil
+	}
+	return position, nil
+}
+
+// first is the first slot of the day of a civil time, or of a later day.
+func (p plan) first(civil time.Time) time.Time {
+	return p.schedule.Next(instant(civil.Truncate(24*time.Hour), p.schedule.zone).Add(-1))
+}
+
+// last is the last slot of the day of a civil time that has come by a position; zero: none has.
+func (p plan) last(civil, position time.Time) (last time.Time) {
+	for slot := p.first(civil); p.day(slot) == civil.Format(time.DateOnly) && !slot.After(position); slot = p.schedule.Next(slot) {
+		last = slot
+	}
+	return last
+}
+
+// alone reports whether a slot is the only one of its day.
+func (p plan) alone(slot time.Time) bool {
+	return p.first(p.civil(slot)).Equal(slot) && p.day(p.schedule.Next(slot)) != p.day(slot)
+}
+
 // civil is the time that the plan's clock shows, of an instant on the scale of its slots.
 func (p plan) civil(position time.Time) time.Time { return wall(position, p.schedule.zone) }
-
-// midnight is when the day of a civil time begins, on the scale of the plan's slots.
-func (p plan) midnight(civil time.Time) time.Time {
-	return instant(civil.Truncate(24*time.Hour), p.schedule.zone)
-}
 
 func (p plan) day(slot time.Time) string { return p.civil(slot).Format(time.DateOnly) }
 

@@ -87,7 +87,7 @@ func (s *Scheduler) Run(ctx context.Context) error {
 const beatEvery = time.Minute
 
 // Look decides all slots that are due by now, and returns when the next one is that is known of; zero: none is. While mail is held
-// back it decides nothing.
+// back it decides nothing. A list that fails has its next turn at the next look, whenever that is.
 func (s *Scheduler) Look(ctx context.Context) (next time.Time) {
 	now := s.now()
 	if away := now.Sub(s.beat); away >= beatEvery || away < 0 || s.held != "" {
@@ -104,7 +104,7 @@ func (s *Scheduler) Look(ctx context.Context) (next time.Time) {
 			s.log.Error("deciding slots failed, will try again", "list", l.ID, "error", err)
 		}
 		s.failing[l.ID] = err != nil
-		if !upcoming.IsZero() && (next.IsZero() || upcoming.Before(next)) {
+		if err == nil && !upcoming.IsZero() && (next.IsZero() || upcoming.Before(next)) {
 			next = upcoming
 		}
 	}
@@ -154,7 +154,7 @@ func (s *Scheduler) decideAlert(ctx context.Context, l newsletter.List) (time.Ti
 	if err != nil {
 		return time.Time{}, err
 	}
-	if mark, err = s.rewound(ctx, l, mark, now); err != nil {
+	if mark, err = s.rewound(ctx, l, mark, now, 0); err != nil { // an alert is never decided before its time
 		return time.Time{}, err
 	}
 	next, err := s.press.AlertDue(ctx, l, mark.Considered)
@@ -169,15 +169,16 @@ func (s *Scheduler) decideAlert(ctx context.Context, l newsletter.List) (time.Ti
 	if err != nil {
 		return time.Time{}, err
 	}
+	var errs []error // one that fails holds up no other
 	for _, o := range orders {
 		if now.Sub(o.Slot.Due) > lateness(l) {
-			err = s.ledger.Skip(ctx, []newsletter.Decided{{Slot: o.Slot, Fate: newsletter.SkippedLate}}, now)
+			errs = append(errs, s.ledger.Skip(ctx, []newsletter.Decided{{Slot: o.Slot, Fate: newsletter.SkippedLate}}, now))
 		} else {
-			err = s.fill(ctx, o)
+			errs = append(errs, s.fill(ctx, o))
 		}
-		if err != nil {
-			return time.Time{}, err
-		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return time.Time{}, err
 	}
 	if !reminder.IsZero() && (next.IsZero() || reminder.Before(next)) {
 		next = reminder
@@ -185,16 +186,20 @@ func (s *Scheduler) decideAlert(ctx context.Context, l newsletter.List) (time.Ti
 	return next, nil
 }
 
-// mostAhead is how far the decided slots may lie ahead of the clock before that is taken for a clock that was wrong. Clocks are set
-// back by an hour or two now and then, and no slot is decided twice for that: list and instant are its identity.
-const mostAhead = 24 * time.Hour
+// mostAhead is how far the decided slots of a digest may lie ahead of the clock before that is taken for a clock that was wrong. Clocks are
+// set back by an hour or two now and then, the readers of the most eastern zone leave, a day before the next ones; and no slot is decided
+// twice for that: list and instant are its identity.
+const mostAhead = 48 * time.Hour
 
-// rewound is a list's mark, set back where the clock was far ahead when it was set.
-func (s *Scheduler) rewound(ctx context.Context, l newsletter.List, mark newsletter.Mark, now time.Time) (newsletter.Mark, error) {
-	if mark.Considered.Sub(now) <= mostAhead {
+// rewound is a list's mark, set back where the clock was more than that ahead when it was set.
+func (s *Scheduler) rewound(ctx context.Context, l newsletter.List, mark newsletter.Mark, now time.Time, most time.Duration) (newsletter.Mark, error) {
+	ahead := mark.Considered.Sub(now)
+	if ahead <= most {
 		return mark, nil
 	}
-	s.log.Error("the slots of a list are decided far ahead: this machine's clock was wrong once; going on from now", "list", l.ID, "until", mark.Considered)
+	if ahead > mostAhead {
+		s.log.Error("the slots of a list are decided far ahead: this machine's clock was wrong once; going on from now", "list", l.ID, "until", mark.Considered)
+	}
 	mark.Considered = now
 	return mark, s.ledger.SetMark(ctx, l.ID, mark)
 }
@@ -211,7 +216,7 @@ func (s *Scheduler) decideDigest(ctx context.Context, l newsletter.List) (time.T
 	if err != nil {
 		return time.Time{}, err
 	}
-	if mark, err = s.rewound(ctx, l, mark, begin); err != nil {
+	if mark, err = s.rewound(ctx, l, mark, begin, mostAhead); err != nil {
 		return time.Time{}, err
 	}
 	if mark.Schedule != l.Schedule || mark.Zone != l.Clock() {
@@ -246,9 +251,8 @@ func (s *Scheduler) decideDue(ctx context.Context, l newsletter.List, p plan, du
 	if len(missed) == len(due) {
 		return nil
 	}
-	order := newsletter.Order{List: l, Slot: newsletter.Slot{List: l.ID, Due: latest}, NextSlot: p.schedule.Next(later(latest, p.position(now)))}
+	order := newsletter.Order{List: l, Slot: newsletter.Slot{List: l.ID, Due: latest}, NextSlot: p.schedule.Next(latest)}
 	if p.zones != nil {
-		order.NextSlot = p.schedule.Next(latest)
 		order.Moment, order.Late = func(zone string) time.Time { return p.moment(latest, zone) }, lateness(l)
 		if l.OnMissed == newsletter.MissedSkip {
 			order.Late = punctual

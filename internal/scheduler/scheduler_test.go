@@ -77,18 +77,29 @@ type press struct {
 	empty  bool
 	alerts []time.Time // when urgent actions began to wait
 	zones  []string
+	owed   []newsletter.Order   // reminders
+	spoilt newsletter.EditionID // what follows it cannot be printed
+	broken error                // of Zones
+	clock  func() time.Time     // nil: time.Now
 	orders []newsletter.Order
 	at     []time.Time
 }
 
 func (p *press) Print(_ context.Context, o newsletter.Order) (newsletter.EditionID, error) {
+	if p.spoilt != 0 && o.Slot.Follows == p.spoilt {
+		return 0, errors.New("there is no template")
+	}
 	if p.empty {
 		return 0, &newsletter.NoEdition{Fate: newsletter.SkippedNoItems}
 	}
 	if err := p.decide(o.Slot, newsletter.MadeEdition); err != nil {
 		return 0, err
 	}
-	p.orders, p.at = append(p.orders, o), append(p.at, time.Now())
+	now := time.Now
+	if p.clock != nil {
+		now = p.clock
+	}
+	p.orders, p.at = append(p.orders, o), append(p.at, now())
 	return newsletter.EditionID(len(p.orders)), nil
 }
 
@@ -102,10 +113,21 @@ func (p *press) AlertDue(_ context.Context, l newsletter.List, after time.Time) 
 }
 
 func (p *press) Reminders(context.Context, newsletter.List) ([]newsletter.Order, time.Time, error) {
-	return nil, time.Time{}, nil
+	var due []newsletter.Order
+	var next time.Time
+	for _, o := range p.owed {
+		switch _, done := p.fates[o.Slot]; {
+		case done:
+		case !o.Slot.Due.After(p.clock()):
+			due = append(due, o)
+		case next.IsZero() || o.Slot.Due.Before(next):
+			next = o.Slot.Due
+		}
+	}
+	return due, next, nil
 }
 
-func (p *press) Zones(context.Context, string) ([]string, error) { return p.zones, nil }
+func (p *press) Zones(context.Context, string) ([]string, error) { return p.zones, p.broken }
 
 // run lets a scheduler run for a while of the fake clock, as one life of serve.
 func run(t *testing.T, p *press, lists []newsletter.List, life time.Duration) string {

@@ -11,7 +11,7 @@ import (
 
 // AlertsSince are the alerts and reminders of all lists that were made at an instant or later, or that bear one of some items. One
 // list's alerts that were kept from some readers are among them while an action of theirs is open, and so is every edition, digests
-// too, in which those readers may have had it since. Rehearsals and cancelled editions are left out.
+// too, in which those readers may have had it. Rehearsals and cancelled editions are left out.
 func (s *Store) AlertsSince(ctx context.Context, since time.Time, items []newsletter.ItemID, list string, now time.Time) ([]newsletter.AlertEdition, error) {
 	rows, err := s.read.QueryContext(ctx, fmt.Sprintf(`
 		WITH owed (item) AS (SELECT b.item FROM editions e JOIN edition_items b ON b.edition = e.id JOIN items i ON i.id = b.item

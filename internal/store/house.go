@@ -152,9 +152,12 @@ func (h house) why(now time.Time) string {
 	return ""
 }
 
-func readHouse(ctx context.Context, db interface {
+// inOrOutside is a transaction, or the database outside of any.
+type inOrOutside interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}) (h house, err error) {
+}
+
+func readHouse(ctx context.Context, db inOrOutside) (h house, err error) {
 	var seen int64
 	err = db.QueryRowContext(ctx, `SELECT identity, beats, last_seen, held FROM house`).Scan(&h.identity, &h.beats, &seen, &h.held)
 	h.lastSeen = instant(seen)

@@ -35,12 +35,12 @@ func scanItem(row interface{ Scan(...any) error }, more ...any) (i newsletter.It
 func insertItem(ctx context.Context, tx *sql.Tx, i newsletter.Item) (id newsletter.ItemID, err error) {
 	err = tx.QueryRowContext(ctx, `
 		INSERT INTO items (kind, feed, guid, url, title, summary, body, image, image_alt, author, language, topics,
-			published, first_seen, waiting, petition, deadline, expires, urgent, state, reason, parent, edited)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, '')
+			published, first_seen, waiting, petition, deadline, expires, urgent, state, reason, parent, code, edited)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, '')
 		RETURNING id`,
 		i.Kind, i.Feed, i.GUID, i.URL, i.Title, i.Summary, i.Body, i.Image, i.ImageAlt, i.Author, i.Language, formatWords(i.Topics),
 		millis(i.Published), millis(i.FirstSeen), millis(i.Waiting), i.Petition, millis(i.Deadline), millis(i.Expires), i.Urgent,
-		i.State, i.Reason, sql.NullInt64{Int64: int64(i.Parent), Valid: i.Parent != 0}).Scan(&id)
+		i.State, i.Reason, sql.NullInt64{Int64: int64(i.Parent), Valid: i.Parent != 0}, codeOf(i)).Scan(&id)
 	return id, err
 }
 
@@ -48,11 +48,11 @@ func updateItem(ctx context.Context, tx *sql.Tx, i newsletter.Item, edited []str
 	_, err := tx.ExecContext(ctx, `
 		UPDATE items SET kind = $1, feed = $2, guid = $3, url = $4, title = $5, summary = $6, body = $7, image = $8, image_alt = $9,
 			author = $10, language = $11, topics = $12, waiting = $13, petition = $14, deadline = $15, expires = $16, urgent = $17,
-			state = $18, reason = $19, parent = $20, edited = $21
-		WHERE id = $22`,
+			state = $18, reason = $19, parent = $20, edited = $21, code = $22
+		WHERE id = $23`,
 		i.Kind, i.Feed, i.GUID, i.URL, i.Title, i.Summary, i.Body, i.Image, i.ImageAlt,
 		i.Author, i.Language, formatWords(i.Topics), millis(i.Waiting), i.Petition, millis(i.Deadline), millis(i.Expires), i.Urgent,
-		i.State, i.Reason, sql.NullInt64{Int64: int64(i.Parent), Valid: i.Parent != 0}, formatWords(edited), i.ID)
+		i.State, i.Reason, sql.NullInt64{Int64: int64(i.Parent), Valid: i.Parent != 0}, formatWords(edited), codeOf(i), i.ID)
 	return err
 }
 

@@ -5,10 +5,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"path"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -30,10 +32,12 @@ func (p *Pages) Reader() http.Handler {
 	mux.HandleFunc("GET /u/{token}", p.ask)
 	mux.HandleFunc("POST /u/{token}", p.leave)
 	mux.HandleFunc("POST /u/{token}/undo", p.undo)
+	mux.HandleFunc("GET /a/{code}", p.follow)
 	mux.Handle("/{$}", p.only("GET, HEAD"))
 	mux.Handle("/healthz", p.only("GET, HEAD"))
 	mux.Handle("/u/{token}", p.only("GET, HEAD, POST"))
 	mux.Handle("/u/{token}/undo", p.only("POST"))
+	mux.Handle("/a/{code}", p.only("GET, HEAD"))
 	mux.Handle("/", p.refusal(http.StatusNotFound))
 	return p.outer(p.locate(p.protection.Handler(mux)))
 }
@@ -118,6 +122,7 @@ func (p *Pages) outer(next http.Handler) http.Handler {
 		for name, value := range p.headers {
 			w.Header().Set(name, value)
 		}
+		defer p.rescue(w, r)
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 		if err != nil {
 			status := http.StatusBadRequest
@@ -132,8 +137,17 @@ func (p *Pages) outer(next http.Handler) http.Handler {
 	})
 }
 
+// rescue answers a request that a fault of ours broke off. Left to net/http, the log would have the reader's network address, and
+// the value of a panic may hold a part of the request: its type and the stack say where the fault is.
+func (p *Pages) rescue(w http.ResponseWriter, r *http.Request) {
+	if fault := recover(); fault != nil {
+		p.log.Error("answering a request: panic", "type", fmt.Sprintf("%T", fault), "stack", string(debug.Stack()))
+		p.refusal(http.StatusInternalServerError).ServeHTTP(w, r)
+	}
+}
+
 // locate takes the path of the public URL off where it is there, and keeps the mux from redirecting a path that has
-// empty or dotted parts: no answer of ours is a redirect (RFC 8058 section 3.1), and no link of ours looks like that.
+// empty or dotted parts: no link of ours looks like that, and no answer to a reader's own is a redirect (RFC 8058 section 3.1).
 func (p *Pages) locate(next http.Handler) http.Handler {
 	unknown := p.refusal(http.StatusNotFound)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

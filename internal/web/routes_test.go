@@ -102,20 +102,22 @@ func TestWhatIsNotARequestOfOurs(t *testing.T) {
 		status       int
 		allow        string
 	}{
-		"no such page":        {http.MethodGet, "/nothing", http.StatusNotFound, ""},
-		"no token":            {http.MethodPost, "/u/", http.StatusNotFound, ""},
-		"slash at the end":    {http.MethodPost, link(reader) + "/", http.StatusNotFound, ""},
-		"empty part":          {http.MethodPost, "/" + link(reader), http.StatusNotFound, ""},
-		"dotted part":         {http.MethodPost, "/x/.." + link(reader), http.StatusNotFound, ""},
-		"escaped dots":        {http.MethodPost, "/x/%2e%2e" + link(reader), http.StatusNotFound, ""},
-		"part too many":       {http.MethodPost, link(reader) + "/undo/x", http.StatusNotFound, ""},
-		"method of a link":    {http.MethodDelete, link(reader), http.StatusMethodNotAllowed, "GET, HEAD, POST"},
-		"unknown method":      {"LEAVE", link(reader), http.StatusMethodNotAllowed, "GET, HEAD, POST"},
-		"looking at undo":     {http.MethodGet, link(reader) + "/undo", http.StatusMethodNotAllowed, "POST"},
-		"method of the home":  {http.MethodPost, "/", http.StatusMethodNotAllowed, "GET, HEAD"},
-		"method of health":    {http.MethodPost, "/healthz", http.StatusMethodNotAllowed, "GET, HEAD"},
-		"options of a link":   {http.MethodOptions, link(reader), http.StatusNoContent, "GET, HEAD, POST"},
-		"options of the undo": {http.MethodOptions, link(reader) + "/undo", http.StatusNoContent, "POST"},
+		"no such page":         {http.MethodGet, "/nothing", http.StatusNotFound, ""},
+		"no token":             {http.MethodPost, "/u/", http.StatusNotFound, ""},
+		"slash at the end":     {http.MethodPost, link(reader) + "/", http.StatusNotFound, ""},
+		"empty part":           {http.MethodPost, "/" + link(reader), http.StatusNotFound, ""},
+		"dotted part":          {http.MethodPost, "/x/.." + link(reader), http.StatusNotFound, ""},
+		"escaped dots":         {http.MethodPost, "/x/%2e%2e" + link(reader), http.StatusNotFound, ""},
+		"part too many":        {http.MethodPost, link(reader) + "/undo/x", http.StatusNotFound, ""},
+		"method of a link":     {http.MethodDelete, link(reader), http.StatusMethodNotAllowed, "GET, HEAD, POST"},
+		"unknown method":       {"LEAVE", link(reader), http.StatusMethodNotAllowed, "GET, HEAD, POST"},
+		"looking at undo":      {http.MethodGet, link(reader) + "/undo", http.StatusMethodNotAllowed, "POST"},
+		"method of the home":   {http.MethodPost, "/", http.StatusMethodNotAllowed, "GET, HEAD"},
+		"method of health":     {http.MethodPost, "/healthz", http.StatusMethodNotAllowed, "GET, HEAD"},
+		"options of a link":    {http.MethodOptions, link(reader), http.StatusNoContent, "GET, HEAD, POST"},
+		"method of an action":  {http.MethodPost, "/a/" + code, http.StatusMethodNotAllowed, "GET, HEAD"},
+		"options of an action": {http.MethodOptions, "/a/" + code, http.StatusNoContent, "GET, HEAD"},
+		"options of the undo":  {http.MethodOptions, link(reader) + "/undo", http.StatusNoContent, "POST"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -149,6 +151,8 @@ func TestHeadersOfEveryAnswer(t *testing.T) {
 		"undo":        {http.MethodPost, link(reader) + "/undo", request{}},
 		"test copy":   {http.MethodPost, link(newsletter.Link{Purpose: 'u', Subscriber: -1}), byHand},
 		"not found":   {http.MethodGet, "/x", request{}},
+		"action":      {http.MethodGet, "/a/" + code, request{}},
+		"no action":   {http.MethodGet, "/a/" + code[1:] + "x", request{}},
 		"unclean":     {http.MethodGet, "//x", request{}},
 		"not allowed": {http.MethodPut, link(reader), request{}},
 		"options":     {http.MethodOptions, link(reader), request{}},
@@ -157,6 +161,7 @@ func TestHeadersOfEveryAnswer(t *testing.T) {
 	}
 	for public, hsts := range map[string]string{"https://news.example.org": "max-age=31536000", "http://news.example.org": ""} {
 		s := start(t, at(public))
+		s.ledger.items = map[string]newsletter.Item{code: petition}
 		for name, ask := range asks {
 			t.Run(public+" "+name, func(t *testing.T) {
 				got := s.do(t, ask.method, ask.path, ask.send)

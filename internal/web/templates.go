@@ -17,8 +17,11 @@ const (
 	pageLeft    = "left"    // the answer, with a way back
 	pageUndone  = "undone"  // the way back was taken
 	pageProof   = "proof"   // it was a test copy
-	pageLater   = "later"   // the ledger could not be asked
-	pageRefused = "refused" // the request was not one of ours; Status says why
+	pageLater   = "later"   // a wish could not be written down
+	pageContact = "contact" // an action that is a letter or a call
+	pageClosed  = "closed"  // an action that is over
+	pageWon     = "won"     // an action that has reached what it asked for
+	pageRefused = "refused" // there is no answer to the request; Status says why
 )
 
 // view is what the templates are run on.
@@ -27,6 +30,7 @@ type view struct {
 	List      string // title; empty when the link does not name one
 	Undo      string // URL, on the page left
 	Status    int    // of the answer, on the page refused
+	Action    action // on the pages contact, closed and won
 }
 
 // templates are the parsed pages.
@@ -39,16 +43,19 @@ type templates struct {
 // of the layout, and tried on samples that reach every branch.
 func parseTemplates(files fs.FS) (templates, error) {
 	t := templates{pages: map[string]*template.Template{}}
-	for _, name := range []string{pageHome, pageLeave, pageLeft, pageUndone, pageProof, pageLater, pageRefused} {
+	for _, name := range []string{pageHome, pageLeave, pageLeft, pageUndone, pageProof, pageLater, pageContact, pageClosed, pageWon, pageRefused} {
 		page, err := template.ParseFS(files, "web/layout.html", "web/"+name+".html")
 		if err != nil {
 			return templates{}, err
 		}
 		t.pages[name] = page
-		for _, status := range []int{http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusRequestEntityTooLarge, 0} {
-			sample := view{Publisher: "Example Magazine", Undo: "token/undo", Status: status}
+		for _, status := range []int{
+			http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusGone, http.StatusRequestEntityTooLarge,
+			http.StatusInternalServerError, http.StatusServiceUnavailable, 0,
+		} {
+			sample := view{Publisher: "Example Magazine", Undo: "token/undo", Status: status, Action: action{Title: "Example title"}}
 			if status != 0 {
-				sample.List = "Example Weekly"
+				sample.List, sample.Action = "Example Weekly", sampleAction
 			}
 			out, err := t.render(name, sample)
 			if err != nil {

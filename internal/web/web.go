@@ -1,10 +1,12 @@
-// Package web answers HTTP: the pages on which readers leave a list, and whether the process is alive.
+// Package web answers HTTP: the pages on which readers leave a list, the stable links of actions, and whether the process is alive.
 //
 // A GET never changes anything, since mail scanners follow every link; a POST to a reader's link ends the
 // subscription, whoever sends it, with no cookie, password or redirect (RFC 8058). What a page says depends
 // on the text of the link alone and never on whether its signature is right, whether the subscription exists or
 // where it stands: who tries links, or comes upon an old one, learns nothing. The signature decides only
 // whether the ledger is written to.
+//
+// The link of an action is the same for every reader and leads on to its petition. Who follows it is neither counted nor logged.
 package web
 
 import (
@@ -22,14 +24,16 @@ import (
 	"dispatcher/internal/newsletter"
 )
 
-// Ledger is where a reader's leaving is written down. Its methods may be called concurrently, look at
-// the link's subscriber and list only, and return newsletter.ErrNotFound when there is no such subscription.
+// Ledger is where a reader's leaving is written down, and the actions are. Its methods may be called concurrently. Those that take
+// a link look at its subscriber and list only, and return newsletter.ErrNotFound when there is no such subscription.
 type Ledger interface {
 	Subscription(ctx context.Context, l newsletter.Link) (newsletter.SubscriptionState, error)
 	// Unsubscribe ends a subscription. Ending it again changes nothing and is no error.
 	Unsubscribe(ctx context.Context, l newsletter.Link, at time.Time) error
 	// Resubscribe begins one again that was confirmed when a link ended it. Any other is not found.
 	Resubscribe(ctx context.Context, l newsletter.Link, at time.Time) error
+	// ActionByCode is the action whose stable link has a code, or newsletter.ErrNotFound. No error repeats the code.
+	ActionByCode(ctx context.Context, code string) (newsletter.Item, error)
 }
 
 // Config is what the pages need.

@@ -49,7 +49,8 @@ type who struct {
 type ledger struct {
 	mu    sync.Mutex
 	rows  map[who]subscription
-	err   error // of every call
+	items map[string]newsletter.Item // actions, by code
+	err   error                      // of every call
 	calls []string
 }
 
@@ -95,6 +96,23 @@ func (l *ledger) Resubscribe(ctx context.Context, link newsletter.Link, at time.
 	}
 	l.rows[id] = subscription{state: newsletter.Confirmed, changed: at}
 	return nil
+}
+
+func (l *ledger) ActionByCode(ctx context.Context, code string) (newsletter.Item, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.calls = append(l.calls, "action")
+	if err := errors.Join(l.err, ctx.Err()); err != nil {
+		return newsletter.Item{}, err
+	}
+	item, known := l.items[code]
+	if !known {
+		return item, newsletter.ErrNotFound
+	}
+	if item.Petition == "panic" {
+		panic("no action for " + code)
+	}
+	return item, nil
 }
 
 // state tells where a subscription stands; empty when there is none.
@@ -225,7 +243,7 @@ func link(l newsletter.Link) string { return "/u/" + key.Token(l) }
 
 func TestNewFindsFaultsBeforeReadersDo(t *testing.T) {
 	good := fstest.MapFS{}
-	for _, name := range []string{"layout", "home", "leave", "left", "undone", "proof", "later", "refused"} {
+	for _, name := range []string{"layout", "home", "leave", "left", "undone", "proof", "later", "contact", "closed", "won", "refused"} {
 		text, err := os.ReadFile("../../templates/web/" + name + ".html")
 		if err != nil {
 			t.Fatal(err)
