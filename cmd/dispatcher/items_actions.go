@@ -31,10 +31,13 @@ between them. On a terminal it says to how many the update would go and asks; el
 		if err != nil {
 			return err
 		}
+		victory := cmd.Flags().Changed("won")
+		if victory && item.Won { // it was interrupted
+			return o.tellEnding(cmd, item.ID)
+		}
 		if !item.Ended.IsZero() {
 			return fmt.Errorf("item %d is closed already, since %s", item.ID, moment(item.Ended))
 		}
-		victory := cmd.Flags().Changed("won")
 		if victory && newsletter.OneLine(won, 0) == "" {
 			return usagef(`--won needs words: say what was reached, such as --won "She is free."`)
 		}
@@ -111,7 +114,7 @@ func (o *office) updates(cmd *cobra.Command, item newsletter.Item) (orders []new
 		}
 		orders = append(orders, newsletter.Order{
 			List: o.lists[l], Kind: newsletter.Update, Items: []newsletter.Item{item}, ByHand: true,
-			Slot: newsletter.Slot{List: alert.List, Due: o.now(), Follows: alert.ID},
+			Slot: newsletter.Slot{List: alert.List, Due: item.Ended, Follows: alert.ID}, // its end is its identity: nobody is told twice
 		})
 	}
 	return orders, nil
@@ -131,11 +134,11 @@ func (o *office) tellEnding(cmd *cobra.Command, id newsletter.ItemID) error {
 	for _, order := range orders {
 		edition, err := o.desk().Print(cmd.Context(), order)
 		var none *newsletter.NoEdition
-		if errors.As(err, &none) {
+		if errors.As(err, &none) || errors.Is(err, newsletter.ErrSlotTaken) {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("the action is closed, but telling the readers of edition %d failed: %w", order.Slot.Follows, err)
+			return fmt.Errorf("the action is closed, but telling the readers of edition %d failed: %w; the same command again goes on with them", order.Slot.Follows, err)
 		}
 		e, err := o.store.Edition(cmd.Context(), edition)
 		if err != nil {
@@ -145,7 +148,7 @@ func (o *office) tellEnding(cmd *cobra.Command, id newsletter.ItemID) error {
 		fmt.Fprintf(cmd.OutOrStdout(), "edition %d tells %s of %s\n", edition, counted(e.Counts.Audience, "reader"), order.List.ID)
 	}
 	if told == 0 {
-		_, err = fmt.Fprintln(cmd.OutOrStdout(), "nobody has had an alert about it, so there is nobody to tell")
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), "nobody is left to tell: who has had an alert about it knows, or there are none")
 	}
 	return err
 }

@@ -15,8 +15,8 @@ func newReleaseCommand(p process) *cobra.Command {
 		Use:   "release",
 		Short: "Let mail go that was held back for a restored database or a wrong clock",
 		Long: `Let mail go again that dispatcher holds back by itself. It does so where its database was restored from a backup or copied from
-another machine, since readers would get again what they have had meanwhile, and where the clock is a week or more ahead of when
-it last served. It says why, and asks on a terminal; elsewhere it needs --yes.
+another machine, since readers would get again what they have had meanwhile, and where the clock is two months or more ahead of
+when it last served. It says why, and asks on a terminal; elsewhere it needs --yes.
 
 Look first: "dispatcher plan" shows what would be mailed next, "dispatcher editions list" what is still being sent, and
 "dispatcher editions cancel" ends an edition that has gone out already.`,

@@ -74,10 +74,12 @@ const alertPause = 10 * time.Minute
 // are gathered for the list's wait, unless one of them closes before there is time for that. Every slot up to decided has been
 // decided: an action that waits since before that is due again after a pause, and never forgotten.
 func (d *Desk) AlertDue(ctx context.Context, list newsletter.List, decided time.Time) (due time.Time, err error) {
-	items, err := d.choose(ctx, list, d.Now())
+	now := d.Now()
+	items, err := d.choose(ctx, list, now)
 	if err != nil {
 		return time.Time{}, err
 	}
+	items = slices.DeleteFunc(items, func(i newsletter.Item) bool { return !i.Urgent })
 	var zones []*time.Location
 	if d.Quiet != (newsletter.QuietHours{}) && len(items) > 0 {
 		if zones, err = d.zones(ctx, list); err != nil {
@@ -85,12 +87,13 @@ func (d *Desk) AlertDue(ctx context.Context, list newsletter.List, decided time.
 		}
 	}
 	for _, i := range items {
-		if !i.Urgent {
-			continue
+		since := i.Waiting
+		if since.After(now) { // the clock was ahead when it came in: it has waited enough
+			since = now.Add(-list.Wait)
 		}
-		at := i.Waiting.Add(list.Wait)
+		at := since.Add(list.Wait)
 		if !i.Open(at.Add(list.Wait)) || d.nightFalls(i, at, zones) {
-			at = i.Waiting
+			at = since
 		}
 		if !at.After(decided) {
 			at = decided.Add(alertPause)

@@ -154,33 +154,85 @@ func (d *Desk) sets(draft *newsletter.Draft, m material) []set {
 }
 
 // forms renders a set once for each stretch of time between the deadlines of its actions, so that no copy asks for a
-// signature that is no longer taken. When nothing would be left there is no later form, and late copies are withdrawn.
+// signature that is no longer taken. When nothing would be left there is no later form, and late copies are withdrawn. Spare forms follow,
+// for what may end before its deadline.
 func (d *Desk) forms(s set, draft newsletter.Draft, id newsletter.VariantID) ([]newsletter.Variant, error) {
 	var forms []newsletter.Variant
-	open, reminders := s.items, s.reminders
-	for len(open) > 0 {
-		v, err := d.Renderer.Render(newsletter.Content{
-			List: draft.List, Kind: draft.Kind, Language: s.language, Items: d.linked(open), Reminders: d.linked(reminders),
-			Follows: draft.Slot.Follows != 0, Moment: draft.Made,
-		})
+	for rest := s; len(rest.items) > 0; {
+		v, err := d.form(rest, draft, id)
 		if err != nil {
-			return nil, fmt.Errorf("rendering an edition of %s: %w", draft.List.ID, err)
-		}
-		v.ID = id
-		for _, i := range slices.Concat(open, reminders) {
-			v.Items = append(v.Items, i.ID)
+			return nil, err
 		}
 		if draft.Kind != newsletter.Update { // which is about what has closed
-			v.Until = nextDeadline(slices.Concat(open, reminders), draft.Expires)
+			v.Until = nextDeadline(slices.Concat(rest.items, rest.reminders), draft.Expires)
 		}
 		forms = append(forms, v)
 		if v.Until.IsZero() {
 			break
 		}
-		closed := func(i newsletter.Item) bool { return !i.Open(v.Until) }
-		open, reminders = slices.DeleteFunc(slices.Clone(open), closed), slices.DeleteFunc(slices.Clone(reminders), closed)
+		rest = rest.without(func(i newsletter.Item) bool { return !i.Open(v.Until) })
+	}
+	if draft.Kind == newsletter.Update {
+		return forms, nil
+	}
+	spares, err := d.spares(s, draft, id)
+	return append(forms, spares...), err
+}
+
+// mostSpares bounds how many actions of a variant have a spare form each, the first in reading order.
+const mostSpares = 4
+
+// spares are forms that serve when an action ends before its deadline: one without it, and one without any action. They are good for
+// as long as copies live, but a form is never sent while one of its actions is closed.
+func (d *Desk) spares(s set, draft newsletter.Draft, id newsletter.VariantID) (forms []newsletter.Variant, err error) {
+	var actions []newsletter.Item
+	for _, i := range slices.Concat(s.items, s.reminders) {
+		if i.Kind == newsletter.Action {
+			actions = append(actions, i)
+		}
+	}
+	var rests []set
+	if len(actions) > 1 {
+		for _, a := range actions[:min(len(actions), mostSpares)] {
+			rests = append(rests, s.without(func(i newsletter.Item) bool { return i.ID == a.ID }))
+		}
+	}
+	if len(actions) > 0 {
+		rests = append(rests, s.without(func(i newsletter.Item) bool { return i.Kind == newsletter.Action }))
+	}
+	for n, rest := range rests {
+		if len(rest.items) == 0 {
+			continue
+		}
+		v, err := d.form(rest, draft, id)
+		if err != nil {
+			return nil, err
+		}
+		v.Until = draft.Expires.Add(time.Hour + time.Duration(n)*time.Millisecond) // what names a form must be its own
+		forms = append(forms, v)
 	}
 	return forms, nil
+}
+
+// form renders a set.
+func (d *Desk) form(s set, draft newsletter.Draft, id newsletter.VariantID) (newsletter.Variant, error) {
+	v, err := d.Renderer.Render(newsletter.Content{
+		List: draft.List, Kind: draft.Kind, Language: s.language, Items: d.linked(s.items), Reminders: d.linked(s.reminders),
+		Follows: draft.Slot.Follows != 0, Moment: draft.Made,
+	})
+	if err != nil {
+		return v, fmt.Errorf("rendering an edition of %s: %w", draft.List.ID, err)
+	}
+	v.ID = id
+	for _, i := range slices.Concat(s.items, s.reminders) {
+		v.Items = append(v.Items, i.ID)
+	}
+	return v, nil
+}
+
+func (s set) without(left func(newsletter.Item) bool) set {
+	s.items, s.reminders = slices.DeleteFunc(slices.Clone(s.items), left), slices.DeleteFunc(slices.Clone(s.reminders), left)
+	return s
 }
 
 // linked has the actions with their stable links, where those are wanted.

@@ -209,7 +209,7 @@ func TestNoFormAsksForWhatIsClosed(t *testing.T) {
 			return // nothing to say
 		}
 		for at := now; at.Before(got.Expires); at = at.Add(20 * time.Minute) {
-			form := slices.IndexFunc(got.Variants, func(v newsletter.Variant) bool { return v.Until.IsZero() || at.Before(v.Until) })
+			form := formAt(got, p, at)
 			open := slices.DeleteFunc(slices.Clone(q.items), func(i newsletter.Item) bool { return !i.Open(at) })
 			if form < 0 {
 				if len(open) > 0 {
@@ -227,6 +227,45 @@ func TestNoFormAsksForWhatIsClosed(t *testing.T) {
 			}
 		}
 	})
+}
+
+// formAt is the index of the form that is sent at an instant, or below zero: the fullest of those that are good and bear nothing closed, as
+// the outbox picks it.
+func formAt(d newsletter.Draft, p *printer, at time.Time) int {
+	form := -1
+	for n, v := range d.Variants {
+		items := p.rendered[n].Items
+		closed := slices.ContainsFunc(items, func(i newsletter.Item) bool { return !i.Open(at) })
+		if (v.Until.IsZero() || at.Before(v.Until)) && !closed && (form < 0 || len(items) > len(p.rendered[form].Items)) {
+			form = n
+		}
+	}
+	return form
+}
+
+// Whatever one action ends before its deadline, the rest goes on without it.
+func TestEachActionMayEndEarly(t *testing.T) {
+	q := &queue{items: []newsletter.Item{article(1), action(2, 300*time.Hour), action(3, 300*time.Hour), action(4, 5*time.Hour)}, audience: []newsletter.Audience{{Readers: 1}}}
+	d, p := desk(q)
+	got := draft(t, d, weekly)
+	for _, ended := range []newsletter.ItemID{2, 3, 4} {
+		without := slices.IndexFunc(p.rendered, func(c newsletter.Content) bool {
+			return len(c.Items) == 3 && !slices.Contains(ids(c.Items), ended)
+		})
+		if without < 0 {
+			t.Errorf("no form is left when %d ends", ended)
+		}
+	}
+	if bare := p.rendered[len(p.rendered)-1]; !slices.Equal(ids(bare.Items), []newsletter.ItemID{1}) {
+		t.Errorf("when all have ended, %v is left", ids(bare.Items))
+	}
+	seen := map[time.Time]bool{}
+	for _, v := range got.Variants {
+		if seen[v.Until] {
+			t.Errorf("two forms are good until %v, which names them", v.Until)
+		}
+		seen[v.Until] = true
+	}
 }
 
 func TestCopiesLiveUntilTheNextSlotOrPatienceEnds(t *testing.T) {

@@ -303,7 +303,8 @@ func (w *worker) connect(ctx context.Context, f *freight) bool {
 func (w *worker) stillDue(ctx context.Context, f *freight) bool {
 	now := w.Now()
 	f.looked = now
-	due := now.Before(f.Expires) && (f.Until.IsZero() || now.Before(f.Until))
+	before := func(end time.Time) bool { return end.IsZero() || now.Before(end) }
+	due := now.Before(f.Expires) && before(f.Until) && before(f.Closes)
 	if due {
 		var err error
 		if due, err = w.Outbox.StillDue(ctx, f.Delivery); err != nil && ctx.Err() == nil {

@@ -66,7 +66,8 @@ type Delivery struct {
 	List     string
 	Lane     Lane
 	Variant  VariantID
-	Until    time.Time // of the variant's form to be sent; zero: always good
+	Until    time.Time // names the variant's form to be sent, which is good before it; zero: always
+	Closes   time.Time // when the first action in it does; zero: never
 	Address  Address
 	Name     string
 	Attempts int       // tries that are behind it

@@ -40,7 +40,7 @@ func (s *Scheduler) planOf(ctx context.Context, l newsletter.List, mark newslett
 	if err != nil {
 		return plan{}, err
 	}
-	names, err := s.press.Zones(ctx, l.ID)
+	names, err := s.zones(ctx, l.ID)
 	if err != nil {
 		return plan{}, err
 	}
@@ -71,6 +71,27 @@ func (p plan) zone(name string) *time.Location {
 		return z
 	}
 	return p.fallback
+}
+
+// zonesFor is how long the zones of a list's readers are taken for known: to find them is to look at every reader.
+const zonesFor = time.Minute
+
+// known are the zones of a list's readers at one time.
+type known struct {
+	at    time.Time
+	names []string
+}
+
+func (s *Scheduler) zones(ctx context.Context, list string) ([]string, error) {
+	now := s.now()
+	if k, ok := s.readers[list]; ok && now.Sub(k.at) < zonesFor && !now.Before(k.at) {
+		return k.names, nil
+	}
+	names, err := s.press.Zones(ctx, list)
+	if err == nil {
+		s.readers[list] = known{now, names}
+	}
+	return names, err
 }
 
 // localClock is the Mark.Zone of lists on the readers' own clocks; see newsletter.List.Clock.

@@ -46,6 +46,7 @@ type Scheduler struct {
 	beat    time.Time // when the ledger was last told that slots are decided
 	held    string    // what the log knows of why nothing is mailed
 	failing map[string]bool
+	readers map[string]known // where the readers of lists are
 }
 
 // New checks the schedules of all lists. The error names every list whose schedule cannot be read.
@@ -59,7 +60,7 @@ func New(ledger Ledger, press Press, lists []newsletter.List, now func() time.Ti
 			errs = append(errs, fmt.Errorf("list %s: schedule %q %w", l.ID, l.Schedule, err))
 		}
 	}
-	return &Scheduler{ledger: ledger, press: press, lists: lists, now: now, log: log, failing: map[string]bool{}}, errors.Join(errs...)
+	return &Scheduler{ledger: ledger, press: press, lists: lists, now: now, log: log, failing: map[string]bool{}, readers: map[string]known{}}, errors.Join(errs...)
 }
 
 // tick is the longest time between two looks at the wall clock: an alert's wait may end, and a suspended machine wake, at any moment.

@@ -18,8 +18,8 @@ type Ending struct {
 	Words string // the editor's; may be empty
 }
 
-// EndAction closes an action. Copies that are still to be sent leave without it, or not at all where nothing else is in them: the
-// frozen forms that ask for it are good no more. It returns newsletter.ErrFrozen where the action has ended already.
+// EndAction closes an action. Copies that are still to be sent leave without it, or not at all where nothing else is in them: no form
+// that bears it is good any more. It returns newsletter.ErrFrozen where the action has ended already.
 func (s *Store) EndAction(ctx context.Context, id newsletter.ItemID, e Ending) error {
 	defer s.wishesChanged()
 	return s.transact(ctx, fmt.Sprintf("closing item %d", id), func(tx *sql.Tx) error {
@@ -30,13 +30,7 @@ func (s *Store) EndAction(ctx context.Context, id newsletter.ItemID, e Ending) e
 		if !item.Ended.IsZero() {
 			return newsletter.ErrFrozen
 		}
-		if _, err := tx.ExecContext(ctx, `UPDATE items SET ended = $1, won = $2, ending = $3 WHERE id = $4`, millis(e.At), e.Won, e.Words, id); err != nil {
-			return err
-		}
-		// The name of a form stays its own below zero, which no clock comes to.
-		_, err = tx.ExecContext(ctx, `UPDATE variants SET until = CASE until WHEN 0 THEN -1 ELSE -until END
-			WHERE until >= 0 AND items LIKE $1 AND edition IN (SELECT b.edition FROM edition_items b JOIN editions d ON d.id = b.edition
-				WHERE b.item = $2 AND d.state IN ('sending', 'paused') AND d.kind <> 'update')`, "% "+strconv.FormatInt(int64(id), 10)+" %", id)
+		_, err = tx.ExecContext(ctx, `UPDATE items SET ended = $1, won = $2, ending = $3 WHERE id = $4`, millis(e.At), e.Won, e.Words, id)
 		return err
 	})
 }

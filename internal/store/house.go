@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"database/sql"
@@ -9,13 +10,15 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"dispatcher/internal/newsletter"
 )
 
-// mostUnseen is how far the clock may be ahead of when it was last seen before that is taken for a clock that is wrong.
-const mostUnseen = 7 * 24 * time.Hour
+// mostUnseen is how far the clock may be ahead of when it was last seen before that is taken for a clock
+// that is wrong. Where mail goes out by hand alone, weeks may lie between.
+const mostUnseen = 60 * 24 * time.Hour
 
 // BeatFile is the name of the file beside the database that tells how far this house has got.
 const BeatFile = "dispatcher.beat"
@@ -94,6 +97,10 @@ func (s *Store) tellBeat(ctx context.Context) error {
 
 // Held is why mail is held back; the empty text: it is not.
 func (s *Store) Held(ctx context.Context, now time.Time) (string, error) {
+	name, beats, err := s.readBeat() // the file first: a beat meanwhile only raises the database above it
+	if err != nil {
+		return "", err
+	}
 	h, err := readHouse(ctx, s.read)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", nil
@@ -101,6 +108,7 @@ func (s *Store) Held(ctx context.Context, now time.Time) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("reading why mail is held back: %w", err)
 	}
+	h.held = cmp.Or(h.held, h.restored(name, beats)) // or what the next beat will find
 	return h.why(now), nil
 }
 
@@ -112,6 +120,11 @@ func (s *Store) Release(ctx context.Context, now time.Time) error {
 		if err != nil {
 			return found(err)
 		}
+		name, beats, err := s.readBeat()
+		if err != nil {
+			return err
+		}
+		h.held = cmp.Or(h.held, h.restored(name, beats))
 		if h.why(now) == "" {
 			return newsletter.ErrNotFound
 		}
@@ -186,9 +199,17 @@ func (s *Store) writeBeat(h house) (err error) {
 			err = fmt.Errorf("writing how far this database has got: %w", err)
 		}
 	}()
+	if err := os.Remove(s.beatPath() + ".new"); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a process that was killed
+		return err
+	}
 	next, err := os.OpenFile(s.beatPath()+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
+	}
+	if info, err := os.Stat(s.path); err == nil { // what root's command writes must not keep the daemon out
+		if owner, ok := info.Sys().(*syscall.Stat_t); ok {
+			_ = next.Chown(int(owner.Uid), int(owner.Gid)) // nobody but root can and needs to
+		}
 	}
 	_, err = fmt.Fprintf(next, "%s %d\n", h.identity, h.beats)
 	if err = errors.Join(err, next.Sync(), next.Close()); err != nil {

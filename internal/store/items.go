@@ -124,6 +124,7 @@ type ItemChange struct {
 // ChangeItem does what an editor asks, in one transaction. It returns newsletter.ErrFrozen when an edition bears the item and the
 // change is to its words or link. Deadline and urgency can always change, for the lists that have not used the item yet.
 func (s *Store) ChangeItem(ctx context.Context, id newsletter.ItemID, c ItemChange, now time.Time) error {
+	defer s.wishesChanged()
 	return s.transact(ctx, fmt.Sprintf("changing item %d", id), func(tx *sql.Tx) error {
 		item, edited, err := itemForUpdate(ctx, tx, id)
 		if err != nil {

@@ -131,19 +131,19 @@ type ending struct {
 }
 
 // judge says whether a candidate may go, and with which form of its variant.
-func (d candidate) judge(f forms, now time.Time) (until time.Time, end ending) {
-	until, open := f.at(d.Variant, now)
+func (d candidate) judge(fs forms, now time.Time) (f form, end ending) {
+	f, open := fs.at(d.Variant, now)
 	switch {
 	case d.suppressed:
-		return until, ending{newsletter.Withdrawn, "the address is suppressed"}
+		return f, ending{newsletter.Withdrawn, "the address is suppressed"}
 	case !d.subscribed:
-		return until, ending{newsletter.Withdrawn, "the reader has left"}
+		return f, ending{newsletter.Withdrawn, "the reader has left"}
 	case !open:
-		return until, ending{newsletter.Withdrawn, "the deadline has passed"}
+		return f, ending{newsletter.Withdrawn, "the deadline has passed"}
 	case !now.Before(d.Expires):
-		return until, ending{newsletter.Failed, "patience ran out"}
+		return f, ending{newsletter.Failed, "patience ran out"}
 	}
-	return until, ending{}
+	return f, ending{}
 }
 
 // claimSome looks at up to n due deliveries of one edition. When it has looked at none, the edition has nothing due.
@@ -162,12 +162,12 @@ func (s *Store) claimSome(ctx context.Context, e openEdition, c newsletter.Claim
 	ended := map[ending][]newsletter.SubscriberID{}
 	var taken []newsletter.SubscriberID
 	for _, d := range candidates {
-		until, end := d.judge(forms, c.Now)
+		f, end := d.judge(forms, c.Now)
 		if end != (ending{}) {
 			ended[end] = append(ended[end], d.Subscriber)
 			continue
 		}
-		d.Until = until
+		d.Until, d.Closes = instant(f.until), instant(f.closes)
 		claimed, taken = append(claimed, d.Delivery), append(taken, d.Subscriber)
 	}
 	err = s.transact(ctx, "claiming", func(tx *sql.Tx) error {
@@ -253,29 +253,41 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// forms are the instants until which each variant's frozen forms are good, in order, 0 last.
-type forms map[newsletter.VariantID][]int64
+// form is one of a variant's frozen forms.
+type form struct {
+	variant newsletter.VariantID
+	until   int64 // names it
+	closes  int64 // when the first of its actions does; 0: never
+}
+
+// forms are each variant's forms, those that bear the most first, and of as many the one that is good for the shortest time.
+type forms map[newsletter.VariantID][]form
+
+// closesOf is when the first of the actions in a form v of an edition e closes, as things stand: an editor may have closed one, or given it
+// another deadline, since it was frozen. 0 is never; an update is about what has closed.
+const closesOf = `CASE e.kind WHEN 'update' THEN 0 ELSE COALESCE((SELECT MIN(CASE WHEN i.ended > 0 THEN i.ended WHEN i.deadline > 0 THEN i.deadline WHEN i.expires > 0 THEN i.expires END)
+	FROM edition_items b JOIN items i ON i.id = b.item
+	WHERE b.edition = v.edition AND i.kind = 'action' AND v.items LIKE '% ' || CAST(i.id AS TEXT) || ' %'), 0) END`
 
 func (s *Store) formsOf(ctx context.Context, id newsletter.EditionID) (forms, error) {
-	type form struct {
-		variant newsletter.VariantID
-		until   int64
-	}
-	rows, err := s.read.QueryContext(ctx, `SELECT variant, until FROM variants WHERE edition = $1 ORDER BY variant, until = 0, until`, id)
-	all, err := collect(rows, err, func(r *sql.Rows) (f form, err error) { return f, r.Scan(&f.variant, &f.until) })
+	rows, err := s.read.QueryContext(ctx, `SELECT v.variant, v.until, `+closesOf+` FROM variants v JOIN editions e ON e.id = v.edition
+		WHERE v.edition = $1
+		ORDER BY v.variant, LENGTH(v.items) - LENGTH(REPLACE(v.items, ' ', '')) DESC, v.until = 0, v.until`, id)
+	all, err := collect(rows, err, func(r *sql.Rows) (f form, err error) { return f, r.Scan(&f.variant, &f.until, &f.closes) })
 	fs := forms{}
 	for _, f := range all {
-		fs[f.variant] = append(fs[f.variant], f.until)
+		fs[f.variant] = append(fs[f.variant], f)
 	}
 	return fs, err
 }
 
-// at picks the form that is good at an instant: the first that has not closed.
-func (fs forms) at(v newsletter.VariantID, now time.Time) (until time.Time, open bool) {
-	for _, u := range fs[v] {
-		if u == 0 || millis(now) < u {
-			return instant(u), true
+// at picks the form that is good at an instant: the first in which nothing has closed.
+func (fs forms) at(v newsletter.VariantID, now time.Time) (picked form, open bool) {
+	good := func(until int64) bool { return until == 0 || millis(now) < until }
+	for _, f := range fs[v] {
+		if good(f.until) && good(f.closes) {
+			return f, true
 		}
 	}
-	return time.Time{}, false
+	return form{}, false
 }

@@ -13,7 +13,7 @@ import (
 const lookEvery = 100 * time.Millisecond
 
 // StillDue looks once more at a delivery before it leaves: whether its reader is still subscribed and her address not suppressed, and
-// whether its edition is still being sent. Where nothing has been written since it was claimed, which is nearly always, that costs
+// whether its edition is still being sent and what it bears closes when it did. Where nothing has been written since it was claimed, which is nearly always, that costs
 // nothing: this process counts what it changes itself, and SQLite tells what others have changed.
 func (s *Store) StillDue(ctx context.Context, d newsletter.Delivery) (bool, error) {
 	if int64(time.Since(s.opened))-s.looked.Load() > int64(lookEvery) {
@@ -25,10 +25,11 @@ func (s *Store) StillDue(ctx context.Context, d newsletter.Delivery) (bool, erro
 		return true, nil
 	}
 	var due bool // here and no earlier: it escapes, and what costs nothing allocates nothing
-	err := s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM editions e JOIN variants v ON v.edition = e.id WHERE e.id = $1 AND e.state = 'sending' AND v.variant = $2 AND v.until = $3)
-		AND ($4 < 0 OR EXISTS (SELECT 1 FROM subscriptions c JOIN subscribers r ON r.id = c.subscriber
-			WHERE c.list = $5 AND c.subscriber = $4 AND c.state = 'confirmed'
-				AND NOT EXISTS (SELECT 1 FROM suppressions x WHERE x.address_hash = r.address_hash)))`, d.Edition, d.Variant, millis(d.Until), d.Subscriber, d.List).Scan(&due)
+	err := s.read.QueryRowContext(ctx, fmt.Sprintf(`SELECT EXISTS (SELECT 1 FROM editions e JOIN variants v ON v.edition = e.id
+			WHERE e.id = $1 AND e.state = 'sending' AND v.variant = $2 AND v.until = $3 AND %s = $4)
+		AND ($5 < 0 OR EXISTS (SELECT 1 FROM subscriptions c JOIN subscribers r ON r.id = c.subscriber
+			WHERE c.list = $6 AND c.subscriber = $5 AND c.state = 'confirmed'
+				AND NOT EXISTS (SELECT 1 FROM suppressions x WHERE x.address_hash = r.address_hash)))`, closesOf), d.Edition, d.Variant, millis(d.Until), millis(d.Closes), d.Subscriber, d.List).Scan(&due)
 	if err != nil {
 		return false, fmt.Errorf("looking once more at a delivery of edition %d: %w", d.Edition, err)
 	}

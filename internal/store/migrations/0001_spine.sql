@@ -154,7 +154,7 @@ CREATE INDEX editions_by_state ON editions (state, lane);
 CREATE TABLE variants (
 	edition  INTEGER NOT NULL REFERENCES editions (id),
 	variant  INTEGER NOT NULL,
-	until    INTEGER NOT NULL, -- 0: always; below: never any more
+	until    INTEGER NOT NULL, -- 0: always
 	items    TEXT    NOT NULL, -- ids of what it bears, each between blanks
 	language TEXT    NOT NULL,
 	subject  TEXT    NOT NULL,
