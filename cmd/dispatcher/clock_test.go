@@ -36,6 +36,7 @@ func (e *era) serveFrom(binary, begin string) *daemon {
 // A change of clocks and a restart right after it: one edition, however often the clock shows its time. A second list, whose slot is
 // at an instant of the second life, shows that its clock has gone past the time in question.
 func TestAChangeOfClocksAndARestartMakeOneEdition(t *testing.T) {
+	notUnderRace(t)
 	t.Parallel()
 	binary := withOffset(t)
 	for name, tt := range map[string]struct {

@@ -148,7 +148,7 @@ func (o *office) tellEnding(cmd *cobra.Command, id newsletter.ItemID) error {
 		fmt.Fprintf(cmd.OutOrStdout(), "edition %d tells %s of %s\n", edition, counted(e.Counts.Audience, "reader"), order.List.ID)
 	}
 	if told == 0 {
-		_, err = fmt.Fprintln(cmd.OutOrStdout(), "nobody is left to tell: who has had an alert about it knows, or there are none")
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), "nobody has had an alert about it, so there is nobody to tell")
 	}
 	return err
 }

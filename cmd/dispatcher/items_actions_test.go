@@ -28,6 +28,7 @@ func (e *era) id(slug string) string {
 }
 
 func TestClosingAndDoneRefuseWithReasons(t *testing.T) {
+	notUnderRace(t)
 	e := anAlert(t, newRelay(t, smtptest.Config{}))
 	article, action, closed := e.id("pier"), e.id("lighthouse"), e.id("ferry")
 	e.ok("items", "close", closed)

@@ -60,6 +60,7 @@ func TestPlannedSlotsKeepToTheWallClock(t *testing.T) {
 }
 
 func TestAPlannedWeekIsNeverLost(t *testing.T) {
+	notUnderRace(t)
 	e := newEra(t, 1, instantOf(t, "2026-02-01T12:00:00Z"), clockLists)
 	for list, first := range map[string]string{"weekly": "2026-02-02T09:00", "sunday": "2026-02-08T02:30"} {
 		want, err := time.Parse("2006-01-02T15:04", first)
@@ -106,6 +107,7 @@ func TestPlannedSlotsAreListCivilAtZone(t *testing.T) {
 }
 
 func TestPlanRefusesWhatItCannotFollow(t *testing.T) {
+	notUnderRace(t)
 	e := newEra(t, 1, instantOf(t, "2026-02-01T12:00:00Z"), clockLists)
 	for line, want := range map[string]string{
 		"--from tomorrow":                      `--from "tomorrow": write an instant such as 2026-12-01T09:00:00+01:00, or a day such as 2026-12-01`,

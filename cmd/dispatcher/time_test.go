@@ -144,6 +144,7 @@ func (a *ages) editions() []newsletter.Edition {
 
 // Whatever becomes of the machine and its clock, each slot of the time that was lived through is decided once.
 func TestEachSlotIsDecidedOnceWhateverTheClockDoes(t *testing.T) {
+	notUnderRace(t)
 	zones := []string{"Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Pacific/Apia", "Asia/Tehran", "UTC", "subscriber"}
 	schedules := []string{"0 9 * * *", "30 2 * * *", "0 0 * * *", "0 */8 * * *", "0 9 * * MON", "15 23 1,15 * *"}
 	const most = 25 // lives, each of which opens a database and writes to disk
@@ -255,6 +256,7 @@ type copyDue struct {
 // In a month in which clocks change, the editions are those that `plan` has foretold, each reader has one copy of each, and those of a
 // list on the readers' clocks at its hour there.
 func TestAMonthComesAsPlanned(t *testing.T) {
+	notUnderRace(t)
 	const readers = 200
 	a := newAges(t, t.TempDir(), time.Date(2026, time.October, 12, 0, 0, 30, 0, time.UTC), `
   - {id: daily, title: Daily, schedule: "30 2 * * *", timezone: Europe/Berlin}
