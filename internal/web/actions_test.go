@@ -100,7 +100,7 @@ func TestAnActionWithoutARedirect(t *testing.T) {
 		"expired":            {with(func(i *newsletter.Item) { i.Deadline, i.Expires = time.Time{}, noon.Add(-time.Hour) }), http.StatusOK, []string{"22 November 2026, 11:00 UTC"}, ""},
 		"no story beside it": {with(func(i *newsletter.Item) { i.Deadline, i.URL = noon, i.Petition }), http.StatusOK, []string{"has closed"}, "href"},
 		"closed by an editor": {with(func(i *newsletter.Item) { i.Ended, i.Ending = noon.Add(-time.Hour), "<b>One</b>\r\n  two\n \n\nthree" }), http.StatusOK, []string{
-			"has closed", "22 November 2026, 11:00 UTC", "<p dir=\"auto\">&lt;b&gt;One&lt;/b&gt; two</p>\n<p dir=\"auto\">three</p>",
+			"has closed", "22 November 2026, 11:00 UTC", "<p>&lt;b&gt;One&lt;/b&gt; two</p>\n<p>three</p>",
 		}, "<b>"},
 		"won": {with(func(i *newsletter.Item) {
 			i.Ended, i.Won, i.Ending, i.Title, i.Language = noon.Add(-time.Hour), true, "آزاد شد", "آزادی برای چاپگران", "fa"
