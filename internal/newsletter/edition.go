@@ -21,14 +21,13 @@ type SlotFate string
 
 // The fates of a slot.
 const (
-	MadeEdition      SlotFate = "edition"
-	SkippedNoItems   SlotFate = "skipped: nothing new"
-	SkippedNobody    SlotFate = "skipped: no readers"
-	SkippedLate      SlotFate = "skipped: too late"
-	SkippedMissed    SlotFate = "skipped: missed"
-	SkippedForLater  SlotFate = "skipped: missed, a later slot was made"
-	SkippedNewPlan   SlotFate = "skipped: the schedule has changed, and this day had its slot"
-	SkippedNotNeeded SlotFate = "skipped: the action is over"
+	MadeEdition     SlotFate = "edition"
+	SkippedNoItems  SlotFate = "skipped: nothing new"
+	SkippedNobody   SlotFate = "skipped: no readers"
+	SkippedLate     SlotFate = "skipped: too late"
+	SkippedMissed   SlotFate = "skipped: missed"
+	SkippedForLater SlotFate = "skipped: missed, a later slot was made"
+	SkippedNewPlan  SlotFate = "skipped: the schedule has changed, and this day had its slot"
 )
 
 // Slot is one due instant of one list, and that pair is its identity; what follows an edition has its own. An edition made by
