@@ -169,7 +169,7 @@ func TestASkippedSlotIsDecidedOnce(t *testing.T) {
 	}{
 		{[]newsletter.Decided{decided(1, 0, newsletter.SkippedMissed), decided(3, 0, newsletter.SkippedLate)}, 3},
 		{[]newsletter.Decided{decided(3, 0, newsletter.SkippedNoItems), decided(2, 0, newsletter.SkippedNobody)}, 3},
-		{[]newsletter.Decided{decided(9, 7, newsletter.SkippedNotNeeded), decided(3, 7, newsletter.SkippedNotNeeded)}, 3},
+		{[]newsletter.Decided{decided(9, 7, newsletter.SkippedLate), decided(3, 7, newsletter.SkippedLate)}, 3},
 		{[]newsletter.Decided{decided(3, 0, newsletter.SkippedNoItems), decided(4, 0, newsletter.SkippedNobody)}, 4},
 	}
 	for i, step := range steps {
@@ -186,7 +186,7 @@ func TestASkippedSlotIsDecidedOnce(t *testing.T) {
 	}
 	want := []newsletter.Decided{
 		decided(1, 0, newsletter.SkippedMissed), decided(2, 0, newsletter.SkippedNobody), decided(3, 0, newsletter.SkippedLate),
-		decided(3, 7, newsletter.SkippedNotNeeded), decided(4, 0, newsletter.SkippedNobody), decided(9, 7, newsletter.SkippedNotNeeded),
+		decided(3, 7, newsletter.SkippedLate), decided(4, 0, newsletter.SkippedNobody), decided(9, 7, newsletter.SkippedLate),
 	}
 	if diff := cmp.Diff(want, must[[]newsletter.Decided](t)(s.DecidedSlots(t.Context(), "weekly", start))); diff != "" {
 		t.Errorf("decided are:\n%s", diff)
