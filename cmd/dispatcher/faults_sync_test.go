@@ -149,6 +149,36 @@ func TestEveryOutcomeIsOnDiskBeforeTheNextMessageEnds(t *testing.T) {
 	}
 }
 
+// With durability normal, the beat is on disk in the database before it is in the file beside it: after a power cut a file that is ahead
+// would hold all mail back.
+func TestABeatIsOnDiskBeforeItIsTold(t *testing.T) {
+	require(t, "strace")
+	r := newRig(t, setting{readers: 1})
+	r.write("config.yaml", r.config+"\ndurability: normal\n")
+	trace := filepath.Join(r.dir, "trace")
+	send := r.prepare("send", "weekly", "--yes", "--wait")
+	traced := exec.Command("strace", append([]string{"-f", "-yy", "-o", trace, "-e", "trace=fsync,fdatasync"}, send.Args...)...)
+	traced.Env = send.Env
+	if code := startDaemon(t, traced, "send").finish(); code != exitDone {
+		t.Fatalf("send ends with %d", code)
+	}
+	told, onDisk := 0, false
+	for _, c := range readTrace(t, trace) {
+		switch filepath.Base(c.file) {
+		case store.FileName + "-wal":
+			onDisk = true
+		case store.BeatFile + ".new":
+			if told++; !onDisk {
+				t.Error("a beat is told that is not on disk")
+			}
+			onDisk = false
+		}
+	}
+	if told < 2 { // the file is made, and then the first beat told
+		t.Errorf("%d beats are told", told)
+	}
+}
+
 // syncedBetween reports whether a sync has begun and ended between two lines of the trace.
 func syncedBetween(syncs []systemCall, after, before int) bool {
 	for _, s := range syncs {

@@ -12,8 +12,8 @@ import (
 )
 
 // foresight stands in for the store and the press where the scheduler looks ahead: it reads what is there, remembers what would be
-// decided, and writes nothing. What readers would have had by then it does not know of each, so a digest that comes after an alert
-// counts the action as news, and a reminder of an alert to come goes to all of its list.
+// decided, and writes nothing. What readers would have had by then it knows of groups: those who are alike in topics, language and zone
+// are taken to get alike.
 type foresight struct {
 	*store.Store
 	desk  *edition.Desk
@@ -22,9 +22,15 @@ type foresight struct {
 	begin time.Time // of a clock that was set back; zero: the clock goes on from now
 	marks map[string]newsletter.Mark
 	used  map[string][]newsletter.ItemID // by lists
-	made  []newsletter.AlertEdition      // alerts to come; their ids are negative
+	made  []madeEdition                  // that are to come; their ids are negative
 	rows  []planned
 	err   error
+}
+
+// madeEdition is an edition to come, and to whom it goes.
+type madeEdition struct {
+	newsletter.AlertEdition
+	audience []newsletter.Audience
 }
 
 func newForesight(ctx context.Context, o *office, from time.Time) (*foresight, error) {
@@ -131,9 +137,11 @@ func (f *foresight) Print(ctx context.Context, order newsletter.Order) (newslett
 	}
 	f.rows = append(f.rows, row)
 	id := newsletter.EditionID(-len(f.rows))
-	if draft.Kind == newsletter.Alert {
-		f.made = append(f.made, newsletter.AlertEdition{ID: id, List: order.List.ID, Kind: draft.Kind, Made: f.now, Items: items})
+	e := newsletter.AlertEdition{ID: id, List: order.List.ID, Kind: draft.Kind, Made: f.now, Items: items, Bears: map[newsletter.VariantID][]newsletter.ItemID{}}
+	for _, v := range slices.Backward(draft.Variants) { // the first form of each bears all
+		e.Bears[v.ID] = v.Items
 	}
+	f.made = append(f.made, madeEdition{e, draft.Audience})
 	return id, nil
 }
 
@@ -190,16 +198,51 @@ func (f *foresight) Unused(ctx context.Context, list string, rehearsal bool, sin
 }
 
 func (f *foresight) Audience(ctx context.Context, q newsletter.AudienceQuestion) ([]newsletter.Audience, error) {
-	q.Follows = max(q.Follows, 0) // of an alert to come: all of its list
+	asked := q.Alerts
+	q.Follows = max(q.Follows, 0) // of an alert to come: all of its list, and what they have had of it
+	q.Alerts = slices.DeleteFunc(slices.Clone(asked), func(id newsletter.EditionID) bool { return id < 0 })
 	q.Zones = true
-	return f.Store.Audience(ctx, q)
+	groups, err := f.Store.Audience(ctx, q)
+	for i := range groups {
+		for _, e := range f.made {
+			if slices.Contains(asked, e.ID) {
+				e.give(&groups[i])
+			}
+		}
+	}
+	return groups, err
+}
+
+// give adds what an edition to come will have brought a group of readers, or kept from them.
+func (e madeEdition) give(to *newsletter.Audience) {
+	for _, a := range e.audience {
+		if a.Variant == 0 || a.Language != to.Language || a.Zone != to.Zone || !slices.Equal(a.Topics, to.Topics) {
+			continue
+		}
+		c := newsletter.Copy{Edition: e.ID, Variant: a.Variant}
+		if a.Bar == "" {
+			to.Got = append(to.Got, c)
+		} else {
+			to.Barred = append(to.Barred, c)
+		}
+		return
+	}
+}
+
+// AlertsSince has all that is to come, too.
+func (f *foresight) AlertsSince(ctx context.Context, since time.Time, items []newsletter.ItemID, list string, now time.Time) ([]newsletter.AlertEdition, error) {
+	alerts, err := f.Store.AlertsSince(ctx, since, items, list, now)
+	for _, e := range f.made {
+		alerts = append(alerts, e.AlertEdition)
+	}
+	return alerts, err
 }
 
 func (f *foresight) Announced(ctx context.Context, list string, now time.Time) ([]newsletter.AlertEdition, error) {
 	alerts, err := f.Store.Announced(ctx, list, now)
-	for _, a := range f.made {
-		if a.List == list {
-			alerts = append(alerts, a)
+	for _, e := range f.made {
+		if e.List == list && e.Kind == newsletter.Alert {
+			alerts = append(alerts, e.AlertEdition)
 		}
 	}
 	for i := range alerts {

@@ -267,6 +267,9 @@ A deadline is a date (the end of that day, UTC) or an instant such as 2026-12-01
 		if item.Kind != newsletter.Action && (change.Petition != nil || change.Deadline != nil || change.Urgent != nil) {
 			return usagef("item %d is an article: only an action has a petition, a deadline or urgency", id)
 		}
+		if change.Petition != nil && item.Code != "" && strings.HasSuffix(*change.Petition, "/a/"+item.Code) {
+			return usagef("--petition: that is the stable link of item %d itself; give it the page where people sign", id)
+		}
 		change.Repoint = o.config.ActionLinks == "stable"
 		if err := o.store.ChangeItem(cmd.Context(), id, change, o.now()); err != nil {
 			return err

@@ -20,8 +20,9 @@ func newItemCloseCommand(p process) *cobra.Command {
 		Use:   "close ID",
 		Short: "Close an action before its deadline, and tell the readers of its alert when it was won",
 		Long: `Close an action: from now on no mail asks for it. Copies that still wait leave without it, or not at all where they have nothing else.
-With --won "what was reached" those who got its alert get an update in the same thread. A text of several paragraphs has empty lines
-between them. On a terminal it says to how many the update would go and asks; elsewhere it needs --yes.`,
+With --won "what was reached", now or of an action that has closed before, those who got its alert get an update in the same thread. A
+text of several paragraphs has empty lines between them. On a terminal it says to how many the update would go and asks; elsewhere it
+needs --yes.`,
 		Args: cobra.ExactArgs(1),
 	}
 	closing.Flags().StringVar(&won, "won", "", "what was reached, in the editor's `words`")
@@ -35,7 +36,7 @@ between them. On a terminal it says to how many the update would go and asks; el
 		if victory && item.Won { // it was interrupted
 			return o.tellEnding(cmd, item.ID)
 		}
-		if !item.Ended.IsZero() {
+		if !item.Ended.IsZero() && !victory {
 			return fmt.Errorf("item %d is closed already, since %s", item.ID, moment(item.Ended))
 		}
 		if victory && newsletter.OneLine(won, 0) == "" {

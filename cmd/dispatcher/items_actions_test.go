@@ -44,7 +44,6 @@ func TestClosingAndDoneRefuseWithReasons(t *testing.T) {
 		{[]string{"close", "77"}, exitFailed, "not found"},
 		{[]string{"close", article}, exitUsage, "is an article: only an action can be taken and closed"},
 		{[]string{"close", closed}, exitFailed, "is closed already, since "},
-		{[]string{"close", closed, "--won", "They sail.", "--yes"}, exitFailed, "is closed already, since "},
 		{[]string{"close", action, "--won", "", "--yes"}, exitUsage, "--won needs words"},
 		{[]string{"close", action, "--won", " \n ", "--yes"}, exitUsage, "--won needs words"},
 		{[]string{"close", action, "--won", "The lamp is lit."}, exitUsage, "give --yes where nobody can be asked"},

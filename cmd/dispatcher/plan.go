@@ -31,8 +31,8 @@ func newPlanCommand(p process) *cobra.Command {
 		Long: `Show each coming slot: when it is, on the list's clock, what it would bear as things stand now, to how many readers, and why it
 would be skipped. It runs what serve runs, on a clock of its own, and stores nothing.
 
-Without --until it looks eight days ahead. With --slots N it prints only when the next N slots of each list are; its JSON is a
-list of {"list", "civil", "at", "zone"}, where at is an instant in UTC. A list that goes by each reader's own clock has as its instant
+Without --until it looks eight days ahead. With --slots N it prints only when the next N slots of each list are, those before --until
+where that is given; its JSON is a list of {"list", "civil", "at", "zone"}, where at is an instant in UTC. A list that goes by each reader's own clock has as its instant
 the one at which the first of its readers' zones has that time.
 --from and --until take an instant such as 2026-12-01T09:00:00+01:00, or a day such as 2026-12-01 (its beginning here).`,
 		Args: cobra.NoArgs,
@@ -107,7 +107,10 @@ func (o *office) plan(cmd *cobra.Command, flags planFlags) error {
 		fmt.Fprintf(cmd.ErrOrStderr(), "warning: all mail is held back: %s; `dispatcher release` lets it go\n", held)
 	}
 	if flags.slots > 0 {
-		return o.planSlots(cmd, lists, from, flags.slots)
+		if flags.until == "" {
+			until = time.Time{}
+		}
+		return o.planSlots(cmd, lists, from, until, flags.slots)
 	}
 	rows, err := o.foresee(cmd.Context(), lists, from, until)
 	if err != nil {
@@ -155,8 +158,8 @@ func (o *office) planTime(flag, text string, otherwise time.Time) (time.Time, er
 	return time.Time{}, usagef("%s %q: write an instant such as 2026-12-01T09:00:00+01:00, or a day such as 2026-12-01", flag, text)
 }
 
-// planSlots prints when the next slots are.
-func (o *office) planSlots(cmd *cobra.Command, lists []newsletter.List, from time.Time, n int) error {
+// planSlots prints when the next slots are, up to an instant; zero: however far away.
+func (o *office) planSlots(cmd *cobra.Command, lists []newsletter.List, from, until time.Time, n int) error {
 	s, err := scheduler.New(o.store, o.desk(), lists, o.now, o.log)
 	if err != nil {
 		return err
@@ -168,12 +171,15 @@ func (o *office) planSlots(cmd *cobra.Command, lists []newsletter.List, from tim
 			return err
 		}
 		for _, slot := range slots {
+			if !until.IsZero() && slot.Opens.After(until) {
+				break
+			}
 			iso, words := civil(l, slot.Slot)
 			rows = append(rows, slotAt{l.ID, iso, slot.Opens.UTC(), l.Clock(), words})
 		}
 	}
 	slices.SortStableFunc(rows, func(a, b slotAt) int { return a.At.Compare(b.At) })
-	return list(cmd, rows, "No list has a schedule.",
+	return list(cmd, rows, "No list has a slot to come in that time.",
 		column[slotAt]{"LIST", func(v slotAt) string { return v.List }},
 		column[slotAt]{"WHEN", func(v slotAt) string { return v.words }},
 		column[slotAt]{"UTC", func(v slotAt) string { return v.At.Format("2006-01-02 15:04") }},

@@ -178,6 +178,23 @@ func TestServeDoesWhatPlanSays(t *testing.T) {
 	}
 }
 
+// What an alert to come will have brought is no news in the digest after it, and counts for at_most.
+func TestPlanKnowsWhatReadersWillHaveHad(t *testing.T) {
+	e := newEra(t, 1, instantOf(t, "2026-02-01T12:00:00Z"), "  - {id: weekly, schedule: Mon 09:00, timezone: Europe/Berlin}\n  - {id: urgent, kind: alert, wait: 10m, reminder: 23h}\n")
+	e.write("config.yaml", e.config+"\nalerts: {at_most: 1 per 4d}\n")
+	e.ok("subscribers", "import", e.readers(3), "--confirmed", "form")
+	e.bring(anAction("bell", e.clock.now().Add(4*24*time.Hour), true))
+	var plan []planned
+	e.okJSON(&plan, "plan", "--until", "2026-02-08T12:00:00Z")
+	var got []string
+	for _, p := range plan {
+		got = append(got, fmt.Sprint(p.Kind, " ", p.Readers, " ", p.Barred, p.Skipped))
+	}
+	if want := []string{"alert 3 0", "digest 0 0skipped: nothing new", "reminder 0 3"}; !slices.Equal(got, want) {
+		t.Errorf("plan has %q, want %q", got, want)
+	}
+}
+
 func checkPlanned(t *testing.T, e *era, p planned, made editionView) {
 	t.Helper()
 	if made.Kind != p.Kind || made.Audience != p.Readers || made.Sent != p.Readers || made.Subject != p.Subject || !made.Slot.Equal(p.At) {

@@ -52,10 +52,10 @@ func (r *rowReader) next() bool {
 // err is what ended the reading early.
 func (r *rowReader) err() error {
 	if errors.Is(r.lines.Err(), bufio.ErrTooLong) {
-		return fmt.Errorf("reading subscribers: line %d is longer than %d octets: is this a CSV file?", r.line+1, longestRow)
+		return fmt.Errorf("reading rows: line %d is longer than %d octets: is this a CSV file?", r.line+1, longestRow)
 	}
 	if r.lines.Err() != nil {
-		return fmt.Errorf("reading subscribers: %w", r.lines.Err())
+		return fmt.Errorf("reading rows: %w", r.lines.Err())
 	}
 	return nil
 }

@@ -148,7 +148,7 @@ type List struct {
 	Zone            *time.Location `yaml:"-"`                // what Timezone names, or DefaultTimezone where Local
 
 	OnMissed    newsletter.OnMissed `yaml:"on_missed"`    // what becomes of slots that came while nothing ran
-	MaxLateness time.Duration       `yaml:"max_lateness"` // a slot or a reminder that is later is skipped
+	MaxLateness time.Duration       `yaml:"max_lateness"` // a slot that is later is skipped
 
 	Topics    []string      `yaml:"topics"`     // empty: every item
 	MaxItems  int           `yaml:"max_items"`  // 0: no limit

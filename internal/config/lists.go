@@ -130,7 +130,7 @@ func (c *checker) idleZone(key string, list *List) {
 	c.warn(key, list.DefaultTimezone, "has no effect without timezone: "+localClock, cure)
 }
 
-// slots checks what becomes of slots and reminders that are late, and when reminders come.
+// slots checks what becomes of slots that are late, and when reminders come.
 func (c *checker) slots(key string, list *List) {
 	missedKey, latenessKey, reminderKey := child(key, "on_missed"), child(key, "max_lateness"), child(key, "reminder")
 	c.oneOf(missedKey, string(list.OnMissed), string(newsletter.MissedLatest), string(newsletter.MissedSkip))
@@ -150,8 +150,8 @@ func (c *checker) slots(key string, list *List) {
 	case alert && c.source.given(missedKey):
 		c.warn(missedKey, string(list.OnMissed), "has no effect on an alert list", "take it out")
 	}
-	if alert && list.Reminder == 0 && c.source.given(latenessKey) {
-		c.warn(latenessKey, spell(list.MaxLateness), "has no effect on an alert list without a reminder", "give it a reminder, or take it out")
+	if alert && c.source.given(latenessKey) {
+		c.warn(latenessKey, spell(list.MaxLateness), "has no effect on an alert list, whose mail goes until its actions close", "take it out")
 	}
 }
 

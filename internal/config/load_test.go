@@ -207,7 +207,6 @@ lists:
     topics: []
     timezone: America/New_York
     wait: 10m
-    max_lateness: 6h
     reminder: 1d12h
   - id: morning
     schedule: daily 07:30
@@ -233,7 +232,7 @@ func TestFullerConfigLoadsWithItsWarningsAlone(t *testing.T) {
 	if got := cfg.Feeds[0].Exclude.TitlePrefixes; !cmp.Equal(got, []string{"Podcast:"}) {
 		t.Errorf("excluded title prefixes are %q", got)
 	}
-	if l := cfg.Lists[1]; l.Kind != newsletter.Alert || l.Zone.String() != "America/New_York" || l.Local || l.MaxLateness != 6*time.Hour || l.Reminder != 36*time.Hour {
+	if l := cfg.Lists[1]; l.Kind != newsletter.Alert || l.Zone.String() != "America/New_York" || l.Local || l.Reminder != 36*time.Hour {
 		t.Errorf("the alert list is %+v", l)
 	}
 	if l := cfg.Lists[2]; !l.Local || l.Zone.String() != "Asia/Tehran" || l.OnMissed != newsletter.MissedSkip || l.MaxLateness != 5*time.Minute {

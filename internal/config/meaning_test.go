@@ -280,8 +280,8 @@ func TestWarnings(t *testing.T) {
 		"an alert list's keys on a digest, and the other way round": {edited(t, "{id:", "{reminder: 2d, id:") + "  - {id: a, kind: alert, on_missed: skip, max_lateness: 1h}\n  - {id: b, kind: alert, max_lateness: 1h, reminder: 0s}\n", []string{
 			`config.yaml:9: lists[0].reminder: "2d" has no effect on a digest; take it out`,
 			`config.yaml:10: lists[1].on_missed: "skip" has no effect on an alert list; take it out`,
-			`config.yaml:10: lists[1].max_lateness: "1h" has no effect on an alert list without a reminder; give it a reminder, or take it out`,
-			`config.yaml:11: lists[2].max_lateness: "1h" has no effect on an alert list without a reminder; give it a reminder, or take it out`,
+			`config.yaml:10: lists[1].max_lateness: "1h" has no effect on an alert list, whose mail goes until its actions close; take it out`,
+			`config.yaml:11: lists[2].max_lateness: "1h" has no effect on an alert list, whose mail goes until its actions close; take it out`,
 		}},
 		"digest without a schedule": {edited(t, ", schedule: Mon 09:00", ""), []string{
 			`config.yaml:9: lists[0].kind: is a digest without a schedule, so it is sent by hand alone; give it a schedule such as "Mon 09:00"`,
@@ -295,7 +295,7 @@ func TestWarnings(t *testing.T) {
 		"what has no effect yet": {edited(t, "{host:", "{provider: ses, host:"), []string{
 			`config.yaml:6: relays[0].provider: "ses" has no effect in this version: every relay is taken for a generic one`,
 		}},
-		"what has effect on alerts":   {smallest + "  - {id: a, kind: alert, timezone: UTC, wait: 5m, max_lateness: 1h, reminder: 1h}\nalerts: {at_most: 1 per 1d, quiet_hours: 19:00-07:00}\naction_links: stable\n", []string{""}},
+		"what has effect on alerts":   {smallest + "  - {id: a, kind: alert, timezone: UTC, wait: 5m, reminder: 1h}\nalerts: {at_most: 1 per 1d, quiet_hours: 19:00-07:00}\naction_links: stable\n", []string{""}},
 		"what has effect on a digest": {edited(t, "America/New_York", "subscriber, default_timezone: UTC, on_missed: skip, max_lateness: 5m"), []string{""}},
 		"what has effect on relays":   {edited(t, "relays: [{", "relays: [{host: a.example.org}, {rate: 50/s, per_hour: 1000, per_day: 1000, timeouts: {connect: 30s, command: 30s, end: 30s}, class_rates: [{class: gmail, rate: 20/s}], "), []string{""}},
 		"an hour that takes more than the day": {edited(t, "{host:", "{per_hour: 1000, per_day: 999, host:"), []string{

@@ -50,12 +50,10 @@ func (d *Desk) alerts(ctx context.Context, m material) ([]newsletter.AlertEditio
 	}
 	since, owing := m.now.Add(time.Millisecond), "" // none for its age alone
 	switch {
-	case d.Rehearsal || m.kind == newsletter.Update || m.kind == newsletter.Digest && len(actions) == 0:
+	case m.Slot.Follows == 0 && (d.Rehearsal || m.kind == newsletter.Digest && len(actions) == 0):
 		return nil, nil
 	case m.kind == newsletter.Alert:
 		owing = m.List.ID
-	case m.kind == newsletter.Reminder:
-		actions = nil // that its readers have had the action is why they get it
 	}
 	if d.limited(m.kind) {
 		since = m.now.Add(-d.AtMost.Per)
@@ -88,21 +86,18 @@ func (m material) question(d *Desk) newsletter.AudienceQuestion {
 }
 
 // set is what a group of readers gets. Of the actions that they have had as an alert, a digest reminds them in a line and another alert
-// says nothing; those that they were barred from when the list used them come with its next alert.
+// says nothing; those that they were barred from when the list used them come with its next alert. Reminders and updates are for those
+// whom the alert that they follow was the first to bring the action.
 func (d *Desk) set(list newsletter.List, a newsletter.Audience, m material) set {
 	s := set{language: d.Renderer.Language(a.Language, list.Language)}
-	had := map[newsletter.ItemID]bool{}
-	for _, alert := range m.alerts {
-		for _, i := range alert.Items {
-			had[i.ID] = had[i.ID] || alert.Kind == newsletter.Alert && slices.Contains(a.Got, alert.ID)
-		}
-	}
 	items := append(slices.Clone(m.items), m.owed(a)...)
 	slices.SortStableFunc(items, readingOrder)
 	for _, i := range d.following(items, a.Topics) {
+		alert, reminded := m.brought(a, i.ID)
 		switch {
 		case slices.Contains(a.Done, i.ID):
-		case !had[i.ID] || m.kind == newsletter.Reminder || m.kind == newsletter.Update:
+		case m.kind == newsletter.Reminder && reminded:
+		case alert == m.Slot.Follows: // of a list's own editions: none has brought it
 			s.items = append(s.items, i)
 		case m.kind == newsletter.Digest:
 			s.reminders = append(s.reminders, i)
@@ -112,25 +107,40 @@ func (d *Desk) set(list newsletter.List, a newsletter.Audience, m material) set 
 	return s
 }
 
+// brought is the first alert in which readers of a group have had an action, 0 for none, and whether they were reminded of it.
+func (m material) brought(a newsletter.Audience, action newsletter.ItemID) (alert newsletter.EditionID, reminded bool) {
+	for _, e := range m.alerts {
+		switch {
+		case !bears(e, a.Got, action):
+		case e.Kind == newsletter.Reminder:
+			reminded = true
+		case e.Kind == newsletter.Alert && alert == 0 && (m.kind != newsletter.Reminder || e.List == m.List.ID):
+			alert = e.ID
+		}
+	}
+	return alert, reminded
+}
+
+// bears reports whether one of some copies is of an edition, in a variant that brings an item.
+func bears(e newsletter.AlertEdition, copies []newsletter.Copy, item newsletter.ItemID) bool {
+	return slices.ContainsFunc(copies, func(c newsletter.Copy) bool { return c.Edition == e.ID && slices.Contains(e.Bears[c.Variant], item) })
+}
+
 // owed are the actions that readers of a group were barred from when the list used them, and that no digest has brought them.
 func (m material) owed(a newsletter.Audience) (items []newsletter.Item) {
 	if m.kind != newsletter.Alert {
 		return nil
 	}
-	brought := slices.Clone(m.items)
 	for _, e := range m.alerts {
-		if e.Kind == newsletter.Digest && slices.Contains(a.Got, e.ID) {
-			brought = append(brought, e.Items...)
-		}
-	}
-	for _, e := range m.alerts {
-		if e.Kind != newsletter.Alert || e.List != m.List.ID || !slices.Contains(a.Barred, e.ID) {
+		if e.Kind != newsletter.Alert || e.List != m.List.ID {
 			continue
 		}
 		for _, i := range e.Items {
-			known := slices.ContainsFunc(brought, func(o newsletter.Item) bool { return o.ID == i.ID })
-			if !known && i.State == newsletter.Queued && i.Open(m.now) {
-				items, brought = append(items, i), append(brought, i)
+			here := func(o newsletter.Item) bool { return o.ID == i.ID }
+			inDigest := func(o newsletter.AlertEdition) bool { return o.Kind == newsletter.Digest && bears(o, a.Got, i.ID) }
+			if bears(e, a.Barred, i.ID) && i.State == newsletter.Queued && i.Open(m.now) &&
+				!slices.ContainsFunc(m.items, here) && !slices.ContainsFunc(items, here) && !slices.ContainsFunc(m.alerts, inDigest) {
+				items = append(items, i)
 			}
 		}
 	}
@@ -184,7 +194,8 @@ func (d *Desk) time(a *newsletter.Audience, sets []set, m material) {
 // recent is how many alerts and reminders readers of a group have had in the time that counts.
 func (d *Desk) recent(a newsletter.Audience, m material) (n int) {
 	for _, alert := range m.alerts {
-		if alert.Kind != newsletter.Digest && slices.Contains(a.Got, alert.ID) && m.now.Sub(alert.Made) < d.AtMost.Per {
+		if alert.Kind != newsletter.Digest && m.now.Sub(alert.Made) < d.AtMost.Per &&
+			slices.ContainsFunc(a.Got, func(c newsletter.Copy) bool { return c.Edition == alert.ID }) {
 			n++
 		}
 	}

@@ -25,7 +25,9 @@ func queued(id newsletter.ItemID, closes time.Duration, topics ...string) newsle
 }
 
 func alerted(id newsletter.EditionID, ago time.Duration, items ...newsletter.Item) newsletter.AlertEdition {
-	return newsletter.AlertEdition{ID: id, List: "urgent", Kind: newsletter.Alert, Made: now.Add(-ago), Items: items}
+	return newsletter.AlertEdition{
+		ID: id, List: "urgent", Kind: newsletter.Alert, Made: now.Add(-ago), Items: items, Bears: map[newsletter.VariantID][]newsletter.ItemID{1: ids(items)},
+	}
 }
 
 // group is what a draft gives one group of readers.
@@ -66,12 +68,20 @@ func nothing(t *testing.T, d *edition.Desk, o newsletter.Order, want newsletter.
 	}
 }
 
+// copies are of the variant that brings all.
+func copies(ids ...newsletter.EditionID) (all []newsletter.Copy) {
+	for _, id := range ids {
+		all = append(all, newsletter.Copy{Edition: id, Variant: 1})
+	}
+	return all
+}
+
 func got(ids ...newsletter.EditionID) newsletter.Audience {
-	return newsletter.Audience{Got: ids, Readers: 1}
+	return newsletter.Audience{Got: copies(ids...), Readers: 1}
 }
 
 func barred(ids ...newsletter.EditionID) newsletter.Audience {
-	return newsletter.Audience{Barred: ids, Readers: 1}
+	return newsletter.Audience{Barred: copies(ids...), Readers: 1}
 }
 
 func TestAReaderHasHadEnough(t *testing.T) {
@@ -126,7 +136,7 @@ func TestWhatWasKeptComesWithTheNextAlert(t *testing.T) {
 	ended.Ended, dropped.State = now, newsletter.Dropped
 	q := &queue{
 		items:    []newsletter.Item{queued(2, 5*day)},
-		audience: []newsletter.Audience{{Readers: 1}, barred(1), {Barred: []newsletter.EditionID{1}, Got: []newsletter.EditionID{2}}, barred(1, 2), {Barred: []newsletter.EditionID{1}, Got: []newsletter.EditionID{3}}, {Barred: []newsletter.EditionID{1}, Got: []newsletter.EditionID{4}}, barred(4), got(5)},
+		audience: []newsletter.Audience{{Readers: 1}, barred(1), {Barred: copies(1), Got: copies(2)}, barred(1, 2), {Barred: copies(1), Got: copies(3)}, {Barred: copies(1), Got: copies(4)}, barred(4), got(5)},
 		alerts: []newsletter.AlertEdition{
 			alerted(1, 3*day, queued(1, 9*day), over, ended, dropped), alerted(2, 2*day, queued(1, 9*day)), ofDigest, elsewhere, alerted(5, day, queued(2, 5*day)),
 		},
@@ -176,7 +186,7 @@ func TestADigestTellsAlertsFromNews(t *testing.T) {
 		t.Errorf("with nothing else new the groups get %+v", all)
 	}
 	q.audience = []newsletter.Audience{got(1)}
-	nothing(t, d, order(weekly), newsletter.SkippedNobody)
+	nothing(t, d, order(weekly), newsletter.SkippedNoItems) // what there is they have had
 }
 
 // The night is 22:00 to 07:00. At 09:00 UTC it is 22:00 in Auckland, 01:00 in Los Angeles and 04:00 in New York.
@@ -300,12 +310,18 @@ func TestALocalListKeepsTheReadersClock(t *testing.T) {
 	if diff := cmp.Diff(want, all); diff != "" {
 		t.Errorf("the groups get:\n%s", diff)
 	}
-	if !q.asked.Zones || draft.Life != day || !draft.Expires.Equal(now.Add(5*time.Hour+day)) {
+	if !q.asked.Zones || draft.Life != 20*time.Hour || !draft.Expires.Equal(now.Add(5*time.Hour+draft.Life)) { // in Tehran tomorrow's is as near
 		t.Errorf("zones are asked for: %v; copies live %v, the last until %v", q.asked.Zones, draft.Life, draft.Expires)
 	}
-	o.Slot.Due = now.Add(-6 * time.Hour) // made late: her next slot is as far from hers as ever
+	q.audience = q.audience[:2]
+	o.Slot.Due = now.Add(-6 * time.Hour) // made late, but early for these: each one's next slot is as far from hers as ever
 	o.NextSlot = o.Slot.Due.Add(day)
 	if draft, _ := drafted(t, d, p, o); draft.Life != day {
 		t.Errorf("copies live %v", draft.Life)
+	}
+	o.NextSlot = o.Slot.Due.Add(10 * time.Minute)
+	hours["UTC"] = -3
+	if draft, _ := drafted(t, d, p, o); draft.Life != time.Hour {
+		t.Errorf("copies live %v, and must at least outlive one refusal", draft.Life)
 	}
 }

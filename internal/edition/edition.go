@@ -53,7 +53,7 @@ type Desk struct {
 // Print makes the edition that is ordered. It returns a *newsletter.NoEdition when there is nothing to say or nobody to
 // say it to, and newsletter.ErrSlotTaken when the slot is decided already.
 func (d *Desk) Print(ctx context.Context, order newsletter.Order) (newsletter.EditionID, error) {
-	const tries = 3 // another process may use one of the items between the look and the freezing
+	const tries = 5 // another process may use one of the items between the look and the freezing, or readers may join
 	for try := 1; ; try++ {
 		draft, err := d.Draft(ctx, order)
 		if err != nil {
@@ -81,15 +81,12 @@ func (d *Desk) Draft(ctx context.Context, order newsletter.Order) (newsletter.Dr
 	}
 	sets := d.sets(&draft, m)
 	if len(sets) == 0 {
-		return newsletter.Draft{}, &newsletter.NoEdition{Fate: newsletter.SkippedNobody}
+		return newsletter.Draft{}, &newsletter.NoEdition{Fate: d.silence(draft.Audience, m)}
 	}
-	draft.Expires = m.now.Add(draft.Life)
 	for i := range draft.Audience {
 		d.time(&draft.Audience[i], sets, m)
-		if expires := draft.Audience[i].Due.Add(draft.Life); expires.After(draft.Expires) {
-			draft.Expires = expires
-		}
 	}
+	expire(&draft)
 	for i, set := range sets {
 		forms, err := d.forms(set, draft, newsletter.VariantID(i+1))
 		if err != nil {
@@ -117,6 +114,32 @@ func life(order newsletter.Order, kind newsletter.Kind, now time.Time) time.Dura
 		from = order.Slot.Due
 	}
 	return max(leastLife, min(patience, order.NextSlot.Sub(from)))
+}
+
+// silence is why there is nothing to make for an audience.
+func (d *Desk) silence(audience []newsletter.Audience, m material) newsletter.SlotFate {
+	if slices.ContainsFunc(audience, func(a newsletter.Audience) bool { return len(d.set(m.List, a, m).reminders) > 0 }) {
+		return newsletter.SkippedNoItems // what there is its readers have had
+	}
+	return newsletter.SkippedNobody
+}
+
+// expire says when the last copy of a draft does. Where readers get their copies late, after a stop, all live so much shorter that none
+// outlives its reader's own next slot.
+func expire(draft *newsletter.Draft) {
+	late, last := time.Duration(0), draft.Made
+	for _, a := range draft.Audience {
+		if a.Variant > 0 && a.Bar == "" {
+			late = max(late, draft.Made.Sub(a.Due))
+		}
+		if a.Due.After(last) {
+			last = a.Due
+		}
+	}
+	if draft.Life > leastLife {
+		draft.Life = max(leastLife, draft.Life-late)
+	}
+	draft.Expires = last.Add(draft.Life)
 }
 
 // set is the items of one variant, before it is rendered.

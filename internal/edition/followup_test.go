@@ -71,7 +71,7 @@ func TestWhenReadersAreReminded(t *testing.T) {
 func TestAReminderIsForThoseWhoHaveNotActed(t *testing.T) {
 	first, second := queued(1, 20*time.Hour), queued(2, 20*time.Hour)
 	q := &queue{
-		audience: []newsletter.Audience{{Readers: 1}, {Done: []newsletter.ItemID{1}, Readers: 1}, {Done: []newsletter.ItemID{1, 2}, Readers: 1}, got(7)},
+		audience: []newsletter.Audience{got(7), {Got: copies(7), Done: []newsletter.ItemID{1}}, {Got: copies(7), Done: []newsletter.ItemID{1, 2}}, got(7, 8)},
 		alerts:   []newsletter.AlertEdition{alerted(7, 3*day, first, second), alerted(8, 2*day, queued(3, 9*day))},
 	}
 	d, p := desk(q)
@@ -91,6 +91,34 @@ func TestAReminderIsForThoseWhoHaveNotActed(t *testing.T) {
 	nothing(t, d, o, newsletter.SkippedNobody)
 	o.Items = o.Items[2:]
 	nothing(t, d, o, newsletter.SkippedNoItems)
+}
+
+// Readers of one alert may have had different actions in it, and of one action different alerts. What follows goes to those who had the
+// action, by the first alert that brought it, and a reminder once.
+func TestWhatFollowsGoesToThoseWhoHadTheAction(t *testing.T) {
+	first, second := queued(1, 20*time.Hour), queued(2, 20*time.Hour)
+	earlier, later, press, reminder := alerted(5, 4*day, first), alerted(9, day, first), alerted(4, 4*day, first), alerted(8, day, first)
+	press.List, reminder.Kind = "press", newsletter.Reminder
+	alert := alerted(7, 3*day, first, second)
+	alert.Bears[2] = []newsletter.ItemID{2}
+	onlySecond := newsletter.Audience{Got: []newsletter.Copy{{Edition: 7, Variant: 2}}}
+	q := &queue{
+		audience: []newsletter.Audience{got(7), onlySecond, got(5, 7), got(7, 9), got(4, 7), got(7, 8)},
+		alerts:   []newsletter.AlertEdition{press, earlier, alert, reminder, later},
+	}
+	both, two := group{News: []newsletter.ItemID{1, 2}}, group{News: []newsletter.ItemID{2}}
+	for kind, want := range map[newsletter.Kind][]group{
+		newsletter.Reminder: {both, two, two, both, both, two}, // a list reminds of its own alerts
+		newsletter.Update:   {both, two, two, both, two, both},
+	} {
+		d, p := desk(q)
+		_, all := drafted(t, d, p, newsletter.Order{
+			List: urgent, Kind: kind, Items: []newsletter.Item{first, second}, Slot: newsletter.Slot{List: "urgent", Due: now, Follows: 7},
+		})
+		if diff := cmp.Diff(want, all); diff != "" {
+			t.Errorf("the groups get as %s:\n%s", kind, diff)
+		}
+	}
 }
 
 func TestAnUpdateIsAboutWhatHasClosed(t *testing.T) {

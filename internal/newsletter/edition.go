@@ -44,6 +44,7 @@ type Mark struct {
 	Considered time.Time // every slot up to here is decided
 	Schedule   string    // cron line
 	Zone       string    // as in List.Clock
+	Day        string    // YYYY-MM-DD: an earlier plan gave this civil day its slot; empty: none did
 }
 
 // Decided is a slot that gets no edition.
@@ -120,8 +121,14 @@ type AudienceQuestion struct {
 	List    string
 	Follows EditionID   // only those who have this edition, and to whom the list still may be mailed; 0: all
 	Zones   bool        // tell readers apart by their zone
-	Alerts  []EditionID // and by which of these they have got, or were barred from
+	Alerts  []EditionID // and by their copies of these: what they have got, and were barred from
 	Done    []ItemID    // and by which of these actions they have taken
+}
+
+// Copy is what one reader was to have of an edition.
+type Copy struct {
+	Edition EditionID
+	Variant VariantID
 }
 
 // Audience says which readers get which variant: all those who are alike in what the question asks for, in their choice of topics
@@ -130,8 +137,8 @@ type Audience struct {
 	Topics   []string // as in Subscription.Topics
 	Language string   // as in Subscriber.Language
 	Zone     string   // as in Subscriber.Zone, where it was asked for
-	Got      []EditionID
-	Barred   []EditionID
+	Got      []Copy
+	Barred   []Copy
 	Done     []ItemID
 	Readers  int
 
@@ -166,6 +173,7 @@ type AlertEdition struct {
 	Kind  Kind
 	Made  time.Time
 	Items []Item
+	Bears map[VariantID][]ItemID // which of them a variant brings, before any of them closes
 
 	// Of an alert: what has been done to remind its readers.
 	Reminded []ItemID    // of these there was a reminder

@@ -167,7 +167,10 @@ func (s *Scheduler) changePlan(ctx context.Context, l newsletter.List, next plan
 	if due := old.due(mark.Considered, now); len(due) > 0 {
 		return s.decideDue(ctx, l, old, due, now)
 	}
-	considered, again := next.after(old, mark.Considered, begin.Considered)
+	if begin.Day = mark.Day; old.isSlot(mark.Considered) {
+		begin.Day = old.day(mark.Considered)
+	}
+	considered, again := next.after(old, mark.Considered, begin)
 	begin.Considered = considered
 	if len(again) > 0 {
 		s.log.Info("the schedule has changed, and the day had its edition", "list", l.ID, "slots", len(again), "until", again[len(again)-1])
@@ -180,19 +183,15 @@ func (s *Scheduler) changePlan(ctx context.Context, l newsletter.List, next plan
 }
 
 // after is where a plan takes over from an old one whose slots are decided up to decided and which has none due, and its slots to come
-// that would be a day's slot again. Where the new plan has several slots in a day, those to come are not the same one again.
-func (p plan) after(old plan, decided, position time.Time) (considered time.Time, again []time.Time) {
-	if old.isSlot(decided) {
-		had := old.day(decided)
-		for slot := p.schedule.Next(position); p.day(slot) <= had && p.alone(slot); slot = p.schedule.Next(slot) {
-			again = append(again, slot)
-		}
-		if len(again) > 0 {
-			return again[len(again)-1], again
-		}
-		if last := p.last(old.civil(decided), position); !last.IsZero() && p.schedule.Next(last).After(position) {
-			return last, nil // it stands for that day's slot, lest the plan is changed once more today
-		}
+// that would be the slot again of the last day that had one. Where the new plan has several slots in a day, those to come are not the
+// same one again.
+func (p plan) after(old plan, decided time.Time, begin newsletter.Mark) (considered time.Time, again []time.Time) {
+	position := begin.Considered
+	for slot := p.schedule.Next(position); p.day(slot) <= begin.Day && p.alone(slot); slot = p.schedule.Next(slot) {
+		again = append(again, slot)
+	}
+	if len(again) > 0 {
+		return again[len(again)-1], again
 	}
 	// A day whose slot was still to come does not lose it to a time that is over.
 	lost := old.civil(old.schedule.Next(decided))
@@ -205,14 +204,6 @@ func (p plan) after(old plan, decided, position time.Time) (considered time.Time
 // first is the first slot of the day of a civil time, or of a later day.
 func (p plan) first(civil time.Time) time.Time {
 	return p.schedule.Next(instant(civil.Truncate(24*time.Hour), p.schedule.zone).Add(-1))
-}
-
-// last is the last slot of the day of a civil time that has come by a position; zero: none has.
-func (p plan) last(civil, position time.Time) (last time.Time) {
-	for slot := p.first(civil); p.day(slot) == civil.Format(time.DateOnly) && !slot.After(position); slot = p.schedule.Next(slot) {
-		last = slot
-	}
-	return last
 }
 
 // alone reports whether a slot is the only one of its day.

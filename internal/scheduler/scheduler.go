@@ -170,13 +170,9 @@ func (s *Scheduler) decideAlert(ctx context.Context, l newsletter.List) (time.Ti
 	if err != nil {
 		return time.Time{}, err
 	}
-	var errs []error // one that fails holds up no other
-	for _, o := range orders {
-		if now.Sub(o.Slot.Due) > lateness(l) {
-			errs = append(errs, s.ledger.Skip(ctx, []newsletter.Decided{{Slot: o.Slot, Fate: newsletter.SkippedLate}}, now))
-		} else {
-			errs = append(errs, s.fill(ctx, o))
-		}
+	var errs []error           // one that fails holds up no other
+	for _, o := range orders { // however late: what they ask for can still be done
+		errs = append(errs, s.fill(ctx, o))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return time.Time{}, err

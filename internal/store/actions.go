@@ -19,7 +19,8 @@ type Ending struct {
 }
 
 // EndAction closes an action. Copies that are still to be sent leave without it, or not at all where nothing else is in them: no form
-// that bears it is good any more. It returns newsletter.ErrFrozen where the action has ended already.
+// that bears it is good any more. One that has closed may be won later. It returns newsletter.ErrFrozen where the action has ended so
+// already.
 func (s *Store) EndAction(ctx context.Context, id newsletter.ItemID, e Ending) error {
 	defer s.wishesChanged()
 	return s.transact(ctx, fmt.Sprintf("closing item %d", id), func(tx *sql.Tx) error {
@@ -27,7 +28,7 @@ func (s *Store) EndAction(ctx context.Context, id newsletter.ItemID, e Ending) e
 		if err != nil {
 			return err
 		}
-		if !item.Ended.IsZero() {
+		if !item.Ended.IsZero() && (item.Won || !e.Won) {
 			return newsletter.ErrFrozen
 		}
 		_, err = tx.ExecContext(ctx, `UPDATE items SET ended = $1, won = $2, ending = $3 WHERE id = $4`, millis(e.At), e.Won, e.Words, id)

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -87,6 +88,31 @@ func TestWhatIsClosedStaysSoAfterARetry(t *testing.T) {
 	}
 	if again := claim(t, s, start.Add(time.Minute), 5); len(again) != 0 {
 		t.Errorf("%d copies ask for what is closed", len(again))
+	}
+}
+
+// She is freed months after her petition has closed.
+func TestWhatHasClosedMayBeWonLater(t *testing.T) {
+	s := open(t, t.TempDir())
+	_, id := digestOf(t, s, time.Hour, false)
+	end := func(e store.Ending) error { return s.EndAction(t.Context(), id, e) }
+	if err := end(store.Ending{At: start}); err != nil {
+		t.Fatal(err)
+	}
+	if err := end(store.Ending{At: start}); !errors.Is(err, newsletter.ErrFrozen) {
+		t.Errorf("closed twice: %v", err)
+	}
+	won := store.Ending{At: start.Add(time.Hour), Won: true, Words: "They are open."}
+	if err := end(won); err != nil {
+		t.Fatal(err)
+	}
+	if i := must[newsletter.Item](t)(s.Item(t.Context(), id)); !i.Won || !i.Ended.Equal(won.At) || i.Ending != won.Words {
+		t.Errorf("it is %+v", i)
+	}
+	for _, e := range []store.Ending{won, {At: start}} {
+		if err := end(e); !errors.Is(err, newsletter.ErrFrozen) {
+			t.Errorf("what is won ends once more: %v", err)
+		}
 	}
 }
 

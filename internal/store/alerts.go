@@ -74,6 +74,27 @@ func (s *Store) alertEditions(ctx context.Context, rows *sql.Rows, err error) ([
 		if alerts[i].Items, err = s.EditionItems(ctx, alerts[i].ID); err != nil {
 			return nil, err
 		}
+		if err := s.bears(ctx, &alerts[i]); err != nil {
+			return nil, err
+		}
 	}
 	return alerts, nil
+}
+
+// bears finds what the variants of an edition bring: all that any of their forms does.
+func (s *Store) bears(ctx context.Context, a *newsletter.AlertEdition) error {
+	rows, err := s.read.QueryContext(ctx, `SELECT DISTINCT v.variant, b.item FROM variants v JOIN edition_items b ON b.edition = v.edition
+		WHERE v.edition = $1 AND v.items LIKE '% ' || b.item || ' %' ORDER BY 1, 2`, a.ID)
+	a.Bears = map[newsletter.VariantID][]newsletter.ItemID{}
+	_, err = collect(rows, err, func(r *sql.Rows) (struct{}, error) {
+		var variant newsletter.VariantID
+		var item newsletter.ItemID
+		err := r.Scan(&variant, &item)
+		a.Bears[variant] = append(a.Bears[variant], item)
+		return struct{}{}, err
+	})
+	if err != nil {
+		return fmt.Errorf("reading what edition %d brings: %w", a.ID, err)
+	}
+	return nil
 }

@@ -79,6 +79,28 @@ func TestAlertsByTheirAgeAndByWhatTheyBear(t *testing.T) {
 	}
 }
 
+// A form that leaves something out is for when that has closed: the variant brings it all the same.
+func TestWhatEachVariantBrings(t *testing.T) {
+	s := open(t, t.TempDir())
+	reader(t, s, "urgent", newsletter.Subscriber{Address: "a@example.net"})
+	takeIn(t, s, action("Free the weavers"))
+	takeIn(t, s, action("Open the archive"))
+	d := draft(t, s, "urgent", start)
+	d.List.Kind = newsletter.Alert
+	one, two := d.Items[1], d.Items[0]
+	form := func(id newsletter.VariantID, until time.Duration, bears ...newsletter.ItemID) newsletter.Variant {
+		v := d.Variants[0]
+		v.ID, v.Until, v.Items = id, start.Add(until), bears
+		return v
+	}
+	d.Variants = []newsletter.Variant{form(1, time.Hour, one, two), form(1, 2*time.Hour, two), form(2, time.Hour, two)}
+	freeze(t, s, d)
+	got := must[[]newsletter.AlertEdition](t)(s.AlertsSince(t.Context(), start, nil, "", start))
+	if diff := cmp.Diff(map[newsletter.VariantID][]newsletter.ItemID{1: {one, two}, 2: {two}}, got[0].Bears); diff != "" {
+		t.Errorf("variants bring:\n%s", diff)
+	}
+}
+
 // What was kept from readers is theirs until it closes, and every edition counts in which they may have had it meanwhile.
 func TestAlertsThatWereKeptFromReaders(t *testing.T) {
 	s := open(t, t.TempDir())
@@ -154,6 +176,20 @@ func TestAnnouncedAlerts(t *testing.T) {
 		if got := announced(start); len(got) != 0 {
 			t.Errorf("%+v are announced with %s", got, over)
 		}
+	}
+}
+
+func TestAMarkIsKept(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	must[newsletter.Mark](t)(s.Mark(t.Context(), "weekly", newsletter.Mark{Considered: start, Schedule: "0 9 * * *", Zone: "UTC"}))
+	want := newsletter.Mark{Considered: start.Add(-time.Hour), Schedule: "0 8 * * *", Zone: "Asia/Tehran", Day: "2026-11-05"}
+	if err := s.SetMark(t.Context(), "weekly", want); err != nil {
+		t.Fatal(err)
+	}
+	again := open(t, dir)
+	if diff := cmp.Diff(want, must[newsletter.Mark](t)(again.Mark(t.Context(), "weekly", newsletter.Mark{}))); diff != "" {
+		t.Errorf("the mark:\n%s", diff)
 	}
 }
 

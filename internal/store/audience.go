@@ -62,12 +62,12 @@ func zoneOf(q newsletter.AudienceQuestion) string {
 	return `''`
 }
 
-// historyOf is what a reader has had and done, as far as a question asks for it: words such as g12 for edition 12 that she got, b12 for
-// one that she was barred from, and d7 for action 7 that she has taken.
+// historyOf is what a reader has had and done, as far as a question asks for it: words such as g12.3 for variant 3 of edition 12 that she
+// got, b12.3 for one that she was barred from, and d7 for action 7 that she has taken.
 func historyOf(q newsletter.AudienceQuestion) string {
 	var sources []string
 	if len(q.Alerts) > 0 {
-		sources = append(sources, `SELECT CASE WHEN h.owner = 'barred' THEN 'b' ELSE 'g' END || CAST(h.edition AS TEXT) AS word FROM deliveries h
+		sources = append(sources, `SELECT CASE WHEN h.owner = 'barred' THEN 'b' ELSE 'g' END || CAST(h.edition AS TEXT) || '.' || CAST(h.variant AS TEXT) AS word FROM deliveries h
 			WHERE h.edition IN `+among(q.Alerts)+` AND h.subscriber = c.subscriber
 				AND (h.owner = 'barred' OR h.state IN ('pending', 'claimed', 'sent', 'unknown'))`)
 	}
@@ -82,15 +82,20 @@ func historyOf(q newsletter.AudienceQuestion) string {
 
 func parseHistory(history string, a *newsletter.Audience) error {
 	for word := range strings.FieldsSeq(history) {
-		n, err := strconv.ParseInt(word[1:], 10, 64)
+		first, second, _ := strings.Cut(word[1:], ".")
+		n, err := strconv.ParseInt(first, 10, 64)
+		variant := 0
+		if err == nil && second != "" {
+			variant, err = strconv.Atoi(second)
+		}
 		if err != nil {
 			return fmt.Errorf("reading what readers have had: %w", err)
 		}
-		switch word[0] {
+		switch c := (newsletter.Copy{Edition: newsletter.EditionID(n), Variant: newsletter.VariantID(variant)}); word[0] {
 		case 'g':
-			a.Got = append(a.Got, newsletter.EditionID(n))
+			a.Got = append(a.Got, c)
 		case 'b':
-			a.Barred = append(a.Barred, newsletter.EditionID(n))
+			a.Barred = append(a.Barred, c)
 		case 'd':
 			a.Done = append(a.Done, newsletter.ItemID(n))
 		}
@@ -101,14 +106,14 @@ func parseHistory(history string, a *newsletter.Audience) error {
 // formatHistory is the opposite of parseHistory: what historyOf says of the group's readers.
 func formatHistory(a newsletter.Audience) string {
 	var words []string
-	for _, id := range a.Got {
-		words = append(words, "g"+strconv.FormatInt(int64(id), 10))
+	for _, c := range a.Got {
+		words = append(words, fmt.Sprintf("g%d.%d", c.Edition, c.Variant))
 	}
-	for _, id := range a.Barred {
-		words = append(words, "b"+strconv.FormatInt(int64(id), 10))
+	for _, c := range a.Barred {
+		words = append(words, fmt.Sprintf("b%d.%d", c.Edition, c.Variant))
 	}
 	for _, id := range a.Done {
-		words = append(words, "d"+strconv.FormatInt(int64(id), 10))
+		words = append(words, fmt.Sprintf("d%d", id))
 	}
 	slices.Sort(words)
 	return strings.Join(words, " ")

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -94,8 +95,14 @@ func TestWhatReadersHaveHad(t *testing.T) {
 	d := draft(t, s, "urgent", start)
 	d.List.Kind = newsletter.Alert
 	question(t, s, &d, newsletter.AudienceQuestion{List: "urgent", Zones: true})
-	barred := slices.IndexFunc(d.Audience, func(a newsletter.Audience) bool { return a.Zone == "Etc/GMT-6" })
-	d.Audience[barred].Bar = "quiet hours"
+	for i := range d.Audience {
+		switch a := &d.Audience[i]; a.Zone {
+		case "Etc/GMT-1":
+			a.Variant = 2
+		case "Etc/GMT-6":
+			a.Variant, a.Bar = 2, "quiet hours"
+		}
+	}
 	id := freeze(t, s, d)
 	for n, state := range states {
 		insert(t, s, `UPDATE deliveries SET state = $1 WHERE subscriber = $2`, state, ids[n])
@@ -109,8 +116,8 @@ func TestWhatReadersHaveHad(t *testing.T) {
 		got[a.Zone] = fmt.Sprint(a.Got, a.Barred, a.Done)
 	}
 	want := map[string]string{
-		"Etc/GMT-0": "[1] [] []", "Etc/GMT-1": "[1] [] []", "Etc/GMT-2": "[1] [] []", "Etc/GMT-3": "[1] [] []",
-		"Etc/GMT-4": "[] [] [1]", "Etc/GMT-5": "[] [] []", "Etc/GMT-6": "[] [1] []",
+		"Etc/GMT-0": "[{1 1}] [] []", "Etc/GMT-1": "[{1 2}] [] []", "Etc/GMT-2": "[{1 1}] [] []", "Etc/GMT-3": "[{1 1}] [] []",
+		"Etc/GMT-4": "[] [] [1]", "Etc/GMT-5": "[] [] []", "Etc/GMT-6": "[] [{1 2}] []",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("got, barred and done:\n%s", diff)
@@ -122,6 +129,45 @@ func TestWhatReadersHaveHad(t *testing.T) {
 	if len(follows) != 1 || follows[0].Readers != 2 {
 		t.Errorf("those who have it are %+v, want the two whose copy is sent or may be", follows)
 	}
+}
+
+// Between the question and the freezing readers join and change. None is lost for that: the edition has to be drafted again.
+func TestAReaderOfNoGroupIsNotLost(t *testing.T) {
+	ways := map[string]string{
+		"joined with other topics": `INSERT INTO subscriptions (list, subscriber, state, topics, consent_at, consent_source, changed) VALUES ('weekly', 3, 'confirmed', '["iran"]', 1, 'test', 1)`,
+		"another language":         `UPDATE subscribers SET language = 'fa' WHERE id = 1`,
+		"another zone":             `UPDATE subscribers SET zone = 'Asia/Tehran' WHERE id = 1`,
+		"has acted":                `INSERT INTO item_done (item, subscriber, at) VALUES (1, 1, 1)`,
+		"was not to have it":       `UPDATE subscribers SET zone = 'Asia/Tehran' WHERE id = 2`,
+	}
+	for name, change := range ways {
+		t.Run(name, func(t *testing.T) {
+			s := open(t, t.TempDir())
+			takeIn(t, s, action("Free the weavers"))
+			reader(t, s, "weekly", newsletter.Subscriber{Address: address(1)})
+			reader(t, s, "weekly", newsletter.Subscriber{Address: address(2), Zone: "Asia/Tokyo"})
+			reader(t, s, "urgent", newsletter.Subscriber{Address: address(3)})
+			d := draft(t, s, "weekly", start)
+			ask := newsletter.AudienceQuestion{List: "weekly", Zones: true, Done: d.Items}
+			question(t, s, &d, ask)
+			d.Audience[slices.IndexFunc(d.Audience, func(a newsletter.Audience) bool { return a.Zone != "" })].Variant = 0
+			insert(t, s, change)
+			if id, err := s.Freeze(t.Context(), d); !errors.Is(err, newsletter.ErrFrozen) {
+				t.Fatalf("edition %d, %v; want none, to be drafted again", id, err)
+			}
+			question(t, s, &d, ask)
+			if got, want := counts(t, s, freeze(t, s, d)).Audience, d.Audience; got != readersIn(want) || got < 2 {
+				t.Errorf("%d copies for %+v", got, want)
+			}
+		})
+	}
+}
+
+func readersIn(groups []newsletter.Audience) (n int) {
+	for _, a := range groups {
+		n += a.Readers
+	}
+	return n
 }
 
 func TestTheBarredGetNothingAndAreCounted(t *testing.T) {
@@ -263,6 +309,19 @@ func TestACopyLivesFromItsOwnMoment(t *testing.T) {
 		t.Errorf("%d are given out when its life is over", len(got))
 	}
 	wantEdition(t, s, id, newsletter.Sending, newsletter.Counts{Audience: 2, Failed: 2})
+}
+
+// A retry takes up those copies of a staggered edition that still live.
+func TestARetryOfWhatStillLives(t *testing.T) {
+	s := open(t, t.TempDir())
+	id := freeze(t, s, twoMoments(t, s, 1, 6*time.Hour))
+	for _, at := range []time.Duration{0, 6 * time.Hour} {
+		record(t, s, refused(claim(t, s, start.Add(at), 10)[0], newsletter.OurIdentity))
+	}
+	finished(t, s)
+	if n := must[int](t)(s.RetryEdition(t.Context(), id, store.WhichOurs, start.Add(7*time.Hour))); n != 1 {
+		t.Errorf("%d copies are taken up again, want the one that lives", n)
+	}
 }
 
 func TestAMomentThatHasPassedIsNow(t *testing.T) {

@@ -4,16 +4,20 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/mattn/go-sqlite3"
 
 	"dispatcher/internal/newsletter"
 )
 
 // Freeze makes an edition in one transaction: the slot, the content, the items that the list has used, and a delivery for
 // each reader. Either all of it is there afterwards or nothing. It returns newsletter.ErrSlotTaken when the slot is
-// decided already, and newsletter.ErrFrozen when the list has used one of the items in the meantime.
+// decided already, and newsletter.ErrFrozen when the list has used one of the items in the meantime, or when a reader is in none
+// of the audience's groups any more: she has joined since, or what is known of her has changed.
 func (s *Store) Freeze(ctx context.Context, d newsletter.Draft) (id newsletter.EditionID, err error) {
 	err = s.transact(ctx, "freezing an edition of "+d.List.ID, func(tx *sql.Tx) error {
 		if err := decide(ctx, tx, d.Slot, newsletter.MadeEdition, d.Made); err != nil {
@@ -89,15 +93,19 @@ func freezeAudience(ctx context.Context, tx *sql.Tx, id newsletter.EditionID, d 
 	if d.Rehearsal {
 		state, words = newsletter.Withdrawn, "rehearsal: only the proof was sent"
 	}
-	if _, err := tx.ExecContext(ctx, `
+	_, err := tx.ExecContext(ctx, `
 		INSERT INTO deliveries (edition, subscriber, variant, state, attempts, first_due, due, words, owner)
 		SELECT $1, c.subscriber, a.variant, CASE WHEN a.bar <> '' THEN 'withdrawn' ELSE $2 END, 0, a.due, a.due,
 			NULLIF(CASE WHEN a.bar <> '' THEN a.bar ELSE $3 END, ''), CASE WHEN a.bar <> '' THEN 'barred' END
 		FROM subscriptions c
 			JOIN subscribers r ON r.id = c.subscriber
-			JOIN edition_audience a ON a.edition = $1 AND a.topics = c.topics AND a.language = r.language
-				AND a.zone = `+zoneOf(d.Question)+` AND a.history = `+historyOf(d.Question)+` AND a.variant > 0
-		WHERE `+mayBeMailed(d.Question, 4), id, state, words, d.List.ID); err != nil {
+			LEFT JOIN edition_audience a ON a.edition = $1 AND a.topics = c.topics AND a.language = r.language
+				AND a.zone = `+zoneOf(d.Question)+` AND a.history = `+historyOf(d.Question)+`
+		WHERE `+mayBeMailed(d.Question, 4)+` AND a.variant IS NOT 0`, id, state, words, d.List.ID)
+	if refused := (sqlite3.Error{}); errors.As(err, &refused) && refused.ExtendedCode == sqlite3.ErrConstraintNotNull {
+		return newsletter.ErrFrozen // a reader who is in no group has no variant
+	}
+	if err != nil {
 		return err
 	}
 	if slices.ContainsFunc(d.Audience, func(a newsletter.Audience) bool { return a.Bar != "" }) {

@@ -40,7 +40,8 @@ type house struct {
 func (s *Store) Beat(ctx context.Context, now time.Time) (held string, err error) {
 	var h house
 	begins := false
-	err = s.transact(ctx, "noting that dispatcher serves", func(tx *sql.Tx) error {
+	// What the file tells must be on disk in the database first: after a power cut it may be behind, but never ahead.
+	err = s.transactFirmly(ctx, "noting that dispatcher serves", func(tx *sql.Tx) error {
 		name, beats, err := s.readBeat()
 		if err != nil {
 			return err

@@ -12,10 +12,10 @@ import (
 
 // Mark is how far the slots of a list are decided. For a list that is new, that is begin, and is kept.
 func (s *Store) Mark(ctx context.Context, list string, begin newsletter.Mark) (newsletter.Mark, error) {
-	m, err := scanMark(s.read.QueryRowContext(ctx, `SELECT considered, schedule, zone FROM lists WHERE id = $1`, list))
+	m, err := scanMark(s.read.QueryRowContext(ctx, `SELECT considered, schedule, zone, day FROM lists WHERE id = $1`, list))
 	if errors.Is(err, sql.ErrNoRows) {
 		m, err = scanMark(s.write.QueryRowContext(ctx, `INSERT INTO lists (id, considered, schedule, zone) VALUES ($1, $2, $3, $4)
-			ON CONFLICT (id) DO UPDATE SET considered = lists.considered RETURNING considered, schedule, zone`,
+			ON CONFLICT (id) DO UPDATE SET considered = lists.considered RETURNING considered, schedule, zone, day`,
 			list, millis(begin.Considered), begin.Schedule, begin.Zone))
 	}
 	if err != nil {
@@ -26,15 +26,15 @@ func (s *Store) Mark(ctx context.Context, list string, begin newsletter.Mark) (n
 
 func scanMark(row *sql.Row) (m newsletter.Mark, err error) {
 	var at int64
-	err = row.Scan(&at, &m.Schedule, &m.Zone)
+	err = row.Scan(&at, &m.Schedule, &m.Zone, &m.Day)
 	m.Considered = instant(at)
 	return m, err
 }
 
 // SetMark sets a list's mark, back too. Slots that are decided stay so.
 func (s *Store) SetMark(ctx context.Context, list string, m newsletter.Mark) error {
-	if _, err := s.write.ExecContext(ctx, `UPDATE lists SET considered = $1, schedule = $2, zone = $3 WHERE id = $4`,
-		millis(m.Considered), m.Schedule, m.Zone, list); err != nil {
+	if _, err := s.write.ExecContext(ctx, `UPDATE lists SET considered = $1, schedule = $2, zone = $3, day = $4 WHERE id = $5`,
+		millis(m.Considered), m.Schedule, m.Zone, m.Day, list); err != nil {
 		return fmt.Errorf("setting how far the slots of %s are decided: %w", list, err)
 	}
 	return nil
@@ -92,13 +92,13 @@ func (s *Store) DecidedSlots(ctx context.Context, list string, from time.Time) (
 
 // Marks are the marks of all lists that have one. Nothing is written.
 func (s *Store) Marks(ctx context.Context) (map[string]newsletter.Mark, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT id, considered, schedule, zone FROM lists`)
+	rows, err := s.read.QueryContext(ctx, `SELECT id, considered, schedule, zone, day FROM lists`)
 	marks := map[string]newsletter.Mark{}
 	_, err = collect(rows, err, func(r *sql.Rows) (struct{}, error) {
 		var id string
 		var at int64
 		var m newsletter.Mark
-		err := r.Scan(&id, &at, &m.Schedule, &m.Zone)
+		err := r.Scan(&id, &at, &m.Schedule, &m.Zone, &m.Day)
 		m.Considered = instant(at)
 		marks[id] = m
 		return struct{}{}, err

@@ -74,8 +74,8 @@ func (w Which) condition() string {
 // where the edition's patience has ended, and newsletter.ErrNotFound where it was cancelled or never made.
 func (s *Store) RetryEdition(ctx context.Context, id newsletter.EditionID, which Which, now time.Time) (n int, err error) {
 	err = s.transact(ctx, "trying copies again", func(tx *sql.Tx) error {
-		var expires int64
-		if err := tx.QueryRowContext(ctx, `SELECT expires FROM editions WHERE id = $1 AND state <> 'cancelled'`, id).Scan(&expires); err != nil {
+		var expires, life int64
+		if err := tx.QueryRowContext(ctx, `SELECT expires, life FROM editions WHERE id = $1 AND state <> 'cancelled'`, id).Scan(&expires, &life); err != nil {
 			return found(err)
 		}
 		if millis(now) >= expires {
@@ -83,7 +83,7 @@ func (s *Store) RetryEdition(ctx context.Context, id newsletter.EditionID, which
 		}
 		n = 0
 		if err := countRows(&n)(tx.ExecContext(ctx, `UPDATE deliveries SET state = 'pending', due = $1, owner = NULL
-			WHERE edition = $2 AND `+which.condition(), millis(now), id)); err != nil || n == 0 {
+			WHERE edition = $2 AND first_due > $3 AND `+which.condition(), millis(now), id, millis(now)-life)); err != nil || n == 0 {
 			return err
 		}
 		return reopen(ctx, tx, id)

@@ -34,6 +34,7 @@ type Store struct {
 
 	changes     atomic.Int64 // counts what may take a delivery's reason away; see StillDue
 	seenVersion atomic.Int64
+	relaxed     atomic.Bool
 	opened      time.Time    // the clock of looked, which nobody can set
 	looked      atomic.Int64 // when version was asked, nanoseconds after opened
 }
@@ -139,6 +140,7 @@ func (s *Store) Relax(ctx context.Context) error {
 	if _, err := s.write.ExecContext(ctx, "PRAGMA synchronous = NORMAL"); err != nil {
 		return fmt.Errorf("relaxing durability: %w", err)
 	}
+	s.relaxed.Store(true)
 	return nil
 }
 
@@ -200,6 +202,17 @@ func (s *Store) transact(ctx context.Context, doing string, do func(tx *sql.Tx) 
 		return fmt.Errorf("%s: %w", doing, err)
 	}
 	return nil
+}
+
+// transactFirmly is transact with a commit that waits for the disk, itself and all that were made before it, also after Relax.
+func (s *Store) transactFirmly(ctx context.Context, doing string, do func(tx *sql.Tx) error) error {
+	if !s.relaxed.Load() {
+		return s.transact(ctx, doing, do)
+	}
+	if _, err := s.write.ExecContext(ctx, "PRAGMA synchronous = FULL"); err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	return errors.Join(s.transact(ctx, doing, do), s.Relax(context.WithoutCancel(ctx)))
 }
 
 // collect scans all rows of a query and closes them. It takes the query's error too, so that a call reads in one line.

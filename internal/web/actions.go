@@ -76,6 +76,10 @@ func (p *Pages) lead(w http.ResponseWriter, r *http.Request, item newsletter.Ite
 	target, scheme := onward(item.Petition)
 	switch scheme {
 	case "http", "https":
+		if strings.HasSuffix(target.Path, "/a/"+item.Code) { // it leads here
+			p.refusal(http.StatusNotFound).ServeHTTP(w, r)
+			return
+		}
 		http.Redirect(w, r, target.String(), http.StatusFound)
 	case "mailto", "tel":
 		a := about(item)

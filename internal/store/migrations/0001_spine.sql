@@ -101,7 +101,8 @@ CREATE TABLE lists (
 	id         TEXT    PRIMARY KEY,
 	considered INTEGER NOT NULL, -- every slot up to this instant is decided
 	schedule   TEXT    NOT NULL, -- the plan by which it is
-	zone       TEXT    NOT NULL
+	zone       TEXT    NOT NULL,
+	day        TEXT    NOT NULL DEFAULT '' -- that an earlier plan gave its slot
 ) STRICT;
 
 -- List and instant are the identity of a slot: whatever restarts, it is decided once. What follows an edition has slots of its own.
