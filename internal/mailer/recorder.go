@@ -17,7 +17,7 @@ import (
 type recorder struct {
 	outbox Outbox
 	log    *slog.Logger
-	busy   *atomic.Int32 // workers that have something to send: a group waits for half of those
+	busy   *atomic.Int32 // workers that have something to send: a group waits for most of those
 
 	mu      sync.Mutex
 	waiting []entry
@@ -28,7 +28,7 @@ type recorder struct {
 }
 
 // gather is how long an outcome waits for others at most, so that they share a sync. It is a few times what a sync takes on a good
-// disk: half of the connections have had their turn by then, unless the relay is far away or lets some of them hang.
+// disk: most of the connections have had their turn by then, unless the relay is far away or lets some of them hang.
 const gather = 2 * time.Millisecond
 
 // lastTries is how long outcomes are tried to be written after the mailer was told to stop.
@@ -46,8 +46,8 @@ func newRecorder(outbox Outbox, log *slog.Logger, busy *atomic.Int32) *recorder 
 	return r
 }
 
-// enough reports whether n outcomes make a group.
-func (r *recorder) enough(n int) bool { return 2*n >= int(r.busy.Load()) }
+// enough reports whether n outcomes make a group: with every sync that is spared, what it costs the processor is, too.
+func (r *recorder) enough(n int) bool { return 5*n >= 4*int(r.busy.Load()) }
 
 // submit returns at once. When the outcome is on disk, or the recorder has given up, done gets a token; it has room for one. That
 // takes as long as it takes: a full disk stops the sending until there is room.
