@@ -34,6 +34,9 @@ needs --yes.`,
 		}
 		victory := cmd.Flags().Changed("won")
 		if victory && item.Won { // it was interrupted
+			if won != item.Ending {
+				return fmt.Errorf("item %d is won already, in other words: an update tells what was reached once", item.ID)
+			}
 			return o.tellEnding(cmd, item.ID)
 		}
 		if !item.Ended.IsZero() && !victory {
@@ -131,14 +134,17 @@ func (o *office) tellEnding(cmd *cobra.Command, id newsletter.ItemID) error {
 	if err != nil {
 		return err
 	}
-	told := 0
+	told, before := 0, 0
 	for _, order := range orders {
 		edition, err := o.desk().Print(cmd.Context(), order)
 		var none *newsletter.NoEdition
-		if errors.As(err, &none) || errors.Is(err, newsletter.ErrSlotTaken) {
+		switch {
+		case errors.As(err, &none):
 			continue
-		}
-		if err != nil {
+		case errors.Is(err, newsletter.ErrSlotTaken):
+			before++
+			continue
+		case err != nil:
 			return fmt.Errorf("the action is closed, but telling the readers of edition %d failed: %w; the same command again goes on with them", order.Slot.Follows, err)
 		}
 		e, err := o.store.Edition(cmd.Context(), edition)
@@ -148,7 +154,11 @@ func (o *office) tellEnding(cmd *cobra.Command, id newsletter.ItemID) error {
 		told++
 		fmt.Fprintf(cmd.OutOrStdout(), "edition %d tells %s of %s\n", edition, counted(e.Counts.Audience, "reader"), order.List.ID)
 	}
-	if told == 0 {
+	switch {
+	case told > 0:
+	case before > 0:
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), "the readers of its alerts have been told before")
+	default:
 		_, err = fmt.Fprintln(cmd.OutOrStdout(), "nobody has had an alert about it, so there is nobody to tell")
 	}
 	return err

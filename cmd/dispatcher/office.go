@@ -217,14 +217,24 @@ func (o *office) mailer() *mailer.Mailer {
 	}
 }
 
-// nextSlot is a list's next slot on the schedule, or zero.
-func (o *office) nextSlot(l newsletter.List, after time.Time) time.Time {
-	if l.Schedule == "" {
-		return time.Time{}
-	}
-	schedule, err := scheduler.Parse(l.Schedule, l.Zone)
+// nextSlot is when a list's next slot on the schedule comes, on the readers' own clocks in the first of their zones; zero: there is none.
+func (o *office) nextSlot(ctx context.Context, l newsletter.List, after time.Time) (time.Time, error) {
+	s, err := scheduler.New(o.store, o.desk(), []newsletter.List{l}, o.now, o.log)
 	if err != nil {
-		return time.Time{} // furnish has refused it
+		return time.Time{}, err
 	}
-	return schedule.Next(after)
+	next, err := s.Upcoming(ctx, l, after, 1)
+	if err != nil || len(next) == 0 {
+		return time.Time{}, err
+	}
+	return next[0].Opens, nil
+}
+
+// lastBeat notes, when sending ends, how far this database has got: a copy that was made of it since the last minute is told from it.
+func (o *office) lastBeat(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	if _, err := o.store.Beat(ctx, o.now()); err != nil {
+		o.log.Warn("noting the end failed", "error", err)
+	}
 }

@@ -80,7 +80,11 @@ On a terminal it says to how many it would go and asks; elsewhere it needs --yes
 // printByHand makes the edition, after asking where there is somebody to ask. Id 0 means that the answer was no.
 func (o *office) printByHand(cmd *cobra.Command, l newsletter.List, yes bool) (newsletter.EditionID, error) {
 	now := o.now()
-	order := newsletter.Order{List: l, Slot: newsletter.Slot{List: l.ID, Due: now}, NextSlot: o.nextSlot(l, now), ByHand: true}
+	next, err := o.nextSlot(cmd.Context(), l, now)
+	if err != nil {
+		return 0, err
+	}
+	order := newsletter.Order{List: l, Slot: newsletter.Slot{List: l.ID, Due: now}, NextSlot: next, ByHand: true}
 	desk := o.desk()
 	if !yes {
 		draft, err := desk.Draft(cmd.Context(), order)
@@ -211,6 +215,7 @@ func (o *office) sendHere(cmd *cobra.Command, id newsletter.EditionID) error {
 	if err = errors.Join(err, heldError(held)); err != nil {
 		return err
 	}
+	defer o.lastBeat(cmd.Context())
 	ctx, done := context.WithCancel(cmd.Context())
 	defer done()
 	g, ctx := errgroup.WithContext(ctx)

@@ -56,6 +56,7 @@ func (o *office) serve(ctx context.Context) (err error) {
 		g.Go(func() error { return room(ctx) })
 	}
 	err = g.Wait()
+	o.lastBeat(ctx)
 	o.log.Info("stopped")
 	return err
 }

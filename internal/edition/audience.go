@@ -17,6 +17,7 @@ type material struct {
 	now    time.Time
 	items  []newsletter.Item         // in reading order
 	alerts []newsletter.AlertEdition // by which readers are told apart: what they have had, and what was kept from them
+	acted  []newsletter.ItemID       // and those of the actions that some have taken
 }
 
 // gather finds the material. It returns a *newsletter.NoEdition when there is nothing to say.
@@ -36,18 +37,30 @@ func (d *Desk) gather(ctx context.Context, order newsletter.Order) (m material, 
 	if len(m.items) == 0 {
 		return m, &newsletter.NoEdition{Fate: newsletter.SkippedNoItems}
 	}
-	m.alerts, err = d.alerts(ctx, m)
+	if m.alerts, err = d.alerts(ctx, m); err != nil || m.kind == newsletter.Update {
+		return m, err
+	}
+	m.acted, err = d.Queue.Taken(ctx, m.actions())
 	return m, err
+}
+
+func (m material) actions() (ids []newsletter.ItemID) {
+	for _, i := range m.items {
+		if i.Kind == newsletter.Action {
+			ids = append(ids, i.ID)
+		}
+	}
+	for _, e := range m.alerts {
+		for _, i := range e.Items {
+			ids = append(ids, i.ID)
+		}
+	}
+	return ids
 }
 
 // alerts are what readers have had that makes a difference for this edition.
 func (d *Desk) alerts(ctx context.Context, m material) ([]newsletter.AlertEdition, error) {
-	var actions []newsletter.ItemID
-	for _, i := range m.items {
-		if i.Kind == newsletter.Action {
-			actions = append(actions, i.ID)
-		}
-	}
+	actions := m.actions()
 	since, owing := m.now.Add(time.Millisecond), "" // none for its age alone
 	switch {
 	case m.Slot.Follows == 0 && (d.Rehearsal || m.kind == newsletter.Digest && len(actions) == 0):
@@ -77,11 +90,7 @@ func (m material) question(d *Desk) newsletter.AudienceQuestion {
 	for _, a := range m.alerts {
 		q.Alerts = append(q.Alerts, a.ID)
 	}
-	if m.kind == newsletter.Reminder {
-		for _, i := range m.items {
-			q.Done = append(q.Done, i.ID)
-		}
-	}
+	q.Done = m.acted
 	return q
 }
 
@@ -90,9 +99,12 @@ func (m material) question(d *Desk) newsletter.AudienceQuestion {
 // whom the alert that they follow was the first to bring the action.
 func (d *Desk) set(list newsletter.List, a newsletter.Audience, m material) set {
 	s := set{language: d.Renderer.Language(a.Language, list.Language)}
-	items := append(slices.Clone(m.items), m.owed(a)...)
+	items := d.following(append(slices.Clone(m.items), m.owed(a)...), a.Topics)
+	if m.Slot.Follows != 0 { // they have begun with it, whatever they follow today
+		items = slices.Clone(m.items)
+	}
 	slices.SortStableFunc(items, readingOrder)
-	for _, i := range d.following(items, a.Topics) {
+	for _, i := range items {
 		alert, reminded := m.brought(a, i.ID)
 		switch {
 		case slices.Contains(a.Done, i.ID):
@@ -132,7 +144,7 @@ func (m material) owed(a newsletter.Audience) (items []newsletter.Item) {
 		return nil
 	}
 	for _, e := range m.alerts {
-		if e.Kind != newsletter.Alert || e.List != m.List.ID {
+		if e.Kind != newsletter.Alert || e.List != m.List.ID || e.Cancelled {
 			continue
 		}
 		for _, i := range e.Items {
@@ -169,7 +181,7 @@ func (d *Desk) time(a *newsletter.Audience, sets []set, m material) {
 	if a.Variant == 0 {
 		return
 	}
-	if late := m.now.Sub(a.Due); m.Moment != nil && late > m.Late {
+	if late := m.now.Sub(a.Due); m.Late > 0 && late > m.Late {
 		a.Bar = fmt.Sprintf("too late: its time on the reader's clock was %s ago", strings.TrimSuffix(late.Round(time.Minute).String(), "0s"))
 		return
 	}

@@ -189,6 +189,45 @@ func TestADigestTellsAlertsFromNews(t *testing.T) {
 	nothing(t, d, order(weekly), newsletter.SkippedNoItems) // what there is they have had
 }
 
+func TestWhoHasActedReadsNoMoreOfIt(t *testing.T) {
+	q := &queue{
+		items:    []newsletter.Item{article(5), queued(1, 9*day), queued(2, 9*day)},
+		audience: []newsletter.Audience{got(1), {Got: copies(1), Done: []newsletter.ItemID{1}}, {Done: []newsletter.ItemID{1, 2}}},
+		alerts:   []newsletter.AlertEdition{alerted(1, day, queued(1, 9*day))},
+	}
+	d, p := desk(q)
+	_, all := drafted(t, d, p, order(weekly))
+	want := []group{{News: []newsletter.ItemID{5, 2}, Reminders: []newsletter.ItemID{1}}, {News: []newsletter.ItemID{5, 2}}, {News: []newsletter.ItemID{5}}}
+	if diff := cmp.Diff(want, all); diff != "" || !slices.Equal(q.asked.Done, []newsletter.ItemID{1, 2}) {
+		t.Errorf("who has taken %v is asked; the groups get:\n%s", q.asked.Done, diff)
+	}
+	q.items = q.items[1:]
+	if _, all := drafted(t, d, p, order(urgent)); !slices.Equal(all[0].News, []newsletter.ItemID{2}) || len(all[2].News) != 0 {
+		t.Errorf("as an alert the groups get %+v", all)
+	}
+}
+
+// What an editor cancelled half way is owed to nobody; those who have had it have had it.
+func TestACancelledAlert(t *testing.T) {
+	half := alerted(1, day, queued(1, 9*day))
+	half.Cancelled = true
+	q := &queue{
+		items:    []newsletter.Item{queued(2, 9*day)},
+		audience: []newsletter.Audience{barred(1), got(1)},
+		alerts:   []newsletter.AlertEdition{half},
+	}
+	d, p := desk(q)
+	if _, all := drafted(t, d, p, order(urgent)); !slices.Equal(all[0].News, []newsletter.ItemID{2}) {
+		t.Errorf("the groups get %+v", all)
+	}
+	won := queued(1, 9*day)
+	won.Ended, won.Won = now, true
+	_, all := drafted(t, d, p, newsletter.Order{List: urgent, Kind: newsletter.Update, Items: []newsletter.Item{won}, Slot: newsletter.Slot{List: "urgent", Due: now, Follows: 1}})
+	if len(all[0].News) != 0 || len(all[1].News) != 1 {
+		t.Errorf("as an update the groups get %+v", all)
+	}
+}
+
 // The night is 22:00 to 07:00. At 09:00 UTC it is 22:00 in Auckland, 01:00 in Los Angeles and 04:00 in New York.
 var night = newsletter.QuietHours{From: 22 * time.Hour, Until: 7 * time.Hour}
 
@@ -297,6 +336,7 @@ func TestALocalListKeepsTheReadersClock(t *testing.T) {
 	d, p := desk(q)
 	o := order(weekly)
 	o.Moment = func(zone string) time.Time { return now.Add(hours[zone] * time.Hour) }
+	o.NextMoment = func(zone string) time.Time { return o.Moment(zone).Add(day) }
 	o.Late, o.Slot.Due, o.NextSlot = 4*time.Hour, now, now.Add(day)
 	draft, all := drafted(t, d, p, o)
 	news := []newsletter.ItemID{1}
@@ -313,14 +353,21 @@ func TestALocalListKeepsTheReadersClock(t *testing.T) {
 	if !q.asked.Zones || draft.Life != 20*time.Hour || !draft.Expires.Equal(now.Add(5*time.Hour+draft.Life)) { // in Tehran tomorrow's is as near
 		t.Errorf("zones are asked for: %v; copies live %v, the last until %v", q.asked.Zones, draft.Life, draft.Expires)
 	}
+	o.Late = 0
+	if draft, all := drafted(t, d, p, o); all[3].Bar != "" || draft.Life != 15*time.Hour { // in Tokyo it is at nine hours more
+		t.Errorf("without a limit the groups get %+v, copies live %v", all, draft.Life)
+	}
 	q.audience = q.audience[:2]
-	o.Slot.Due = now.Add(-6 * time.Hour) // made late, but early for these: each one's next slot is as far from hers as ever
-	o.NextSlot = o.Slot.Due.Add(day)
 	if draft, _ := drafted(t, d, p, o); draft.Life != day {
 		t.Errorf("copies live %v", draft.Life)
 	}
-	o.NextSlot = o.Slot.Due.Add(10 * time.Minute)
-	hours["UTC"] = -3
+	o.NextMoment = func(zone string) time.Time { // the clocks go forward in New York
+		return o.Moment(zone).Add(day - map[string]time.Duration{"America/New_York": time.Hour}[zone])
+	}
+	if draft, _ := drafted(t, d, p, o); draft.Life != day-time.Hour {
+		t.Errorf("copies live %v, past a reader's next slot", draft.Life)
+	}
+	o.NextMoment = func(string) time.Time { return now.Add(10 * time.Minute) }
 	if draft, _ := drafted(t, d, p, o); draft.Life != time.Hour {
 		t.Errorf("copies live %v, and must at least outlive one refusal", draft.Life)
 	}

@@ -25,6 +25,8 @@ type Queue interface {
 	AlertsSince(ctx context.Context, since time.Time, items []newsletter.ItemID, list string, now time.Time) ([]newsletter.AlertEdition, error)
 	// Announced are the alerts of a list that bear an action with a deadline to come.
 	Announced(ctx context.Context, list string, now time.Time) ([]newsletter.AlertEdition, error)
+	// Taken are those of some actions that a reader is known to have taken.
+	Taken(ctx context.Context, actions []newsletter.ItemID) ([]newsletter.ItemID, error)
 	// Freeze makes the edition in one transaction.
 	Freeze(ctx context.Context, draft newsletter.Draft) (newsletter.EditionID, error)
 }
@@ -60,7 +62,7 @@ func (d *Desk) Print(ctx context.Context, order newsletter.Order) (newsletter.Ed
 			return 0, err
 		}
 		id, err := d.Queue.Freeze(ctx, draft)
-		if errors.Is(err, newsletter.ErrFrozen) && try < tries {
+		if (errors.Is(err, newsletter.ErrFrozen) || errors.Is(err, newsletter.ErrReadersChanged)) && try < tries {
 			continue
 		}
 		return id, err
@@ -76,6 +78,9 @@ func (d *Desk) Draft(ctx context.Context, order newsletter.Order) (newsletter.Dr
 	draft := newsletter.Draft{
 		List: order.List, Slot: order.Slot, Kind: m.kind, Made: m.now, Life: life(order, m.kind, m.now), Question: m.question(d), Proofs: d.Proofs, Rehearsal: d.Rehearsal, ByHand: order.ByHand,
 	}
+	if d.hushed(m.kind) {
+		draft.Quiet = d.Quiet
+	}
 	if draft.Audience, err = d.Queue.Audience(ctx, draft.Question); err != nil {
 		return newsletter.Draft{}, err
 	}
@@ -86,7 +91,7 @@ func (d *Desk) Draft(ctx context.Context, order newsletter.Order) (newsletter.Dr
 	for i := range draft.Audience {
 		d.time(&draft.Audience[i], sets, m)
 	}
-	expire(&draft)
+	expire(&draft, m)
 	for i, set := range sets {
 		forms, err := d.forms(set, draft, newsletter.VariantID(i+1))
 		if err != nil {
@@ -106,14 +111,10 @@ const leastLife = time.Hour
 // life is how long copies of an edition have from their moment on: the lane's patience, but not beyond the list's next slot.
 func life(order newsletter.Order, kind newsletter.Kind, now time.Time) time.Duration {
 	patience := kind.Lane().Patience()
-	if order.NextSlot.IsZero() {
+	if order.NextSlot.IsZero() || order.Moment != nil { // see expire
 		return patience
 	}
-	from := now
-	if order.Moment != nil { // each reader's own next slot is as far from her slot as the list's
-		from = order.Slot.Due
-	}
-	return max(leastLife, min(patience, order.NextSlot.Sub(from)))
+	return max(leastLife, min(patience, order.NextSlot.Sub(now)))
 }
 
 // silence is why there is nothing to make for an audience.
@@ -124,20 +125,21 @@ func (d *Desk) silence(audience []newsletter.Audience, m material) newsletter.Sl
 	return newsletter.SkippedNobody
 }
 
-// expire says when the last copy of a draft does. Where readers get their copies late, after a stop, all live so much shorter that none
-// outlives its reader's own next slot.
-func expire(draft *newsletter.Draft) {
-	late, last := time.Duration(0), draft.Made
+// expire says how long copies of a draft live from their moment on, and when the last of them expires. On the readers' own clocks all live
+// as long as the one whose reader's next slot is nearest: a change of clocks may lie between, or she gets it late.
+func expire(draft *newsletter.Draft, m material) {
+	last := draft.Made
 	for _, a := range draft.Audience {
-		if a.Variant > 0 && a.Bar == "" {
-			late = max(late, draft.Made.Sub(a.Due))
+		due := a.Due
+		if due.Before(draft.Made) {
+			due = draft.Made
 		}
-		if a.Due.After(last) {
-			last = a.Due
+		if due.After(last) {
+			last = due
 		}
-	}
-	if draft.Life > leastLife {
-		draft.Life = max(leastLife, draft.Life-late)
+		if m.NextMoment != nil && a.Variant > 0 && a.Bar == "" {
+			draft.Life = max(leastLife, min(draft.Life, m.NextMoment(a.Zone).Sub(due)))
+		}
 	}
 	draft.Expires = last.Add(draft.Life)
 }

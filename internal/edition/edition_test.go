@@ -53,6 +53,17 @@ func (q *queue) Announced(context.Context, string, time.Time) ([]newsletter.Aler
 	return q.alerts, nil
 }
 
+func (q *queue) Taken(_ context.Context, actions []newsletter.ItemID) (taken []newsletter.ItemID, err error) {
+	for _, a := range q.audience {
+		for _, id := range a.Done {
+			if slices.Contains(actions, id) && !slices.Contains(taken, id) {
+				taken = append(taken, id)
+			}
+		}
+	}
+	return taken, nil
+}
+
 func (q *queue) Freeze(_ context.Context, d newsletter.Draft) (newsletter.EditionID, error) {
 	if len(q.refuse) > 0 {
 		err := q.refuse[0]

@@ -63,10 +63,10 @@ type Order struct {
 	Kind  Kind   // empty: the list's
 	Items []Item // of a reminder or update: what it is about
 
-	// Where each reader gets it at a time of her own clock: when that is in a zone (an IANA name, empty where hers is not known),
-	// and how late a copy may be made. Nil: everybody at once.
-	Moment func(zone string) time.Time
-	Late   time.Duration
+	// Where each reader gets it at a time of her own clock: when that is in a zone (an IANA name, empty where hers is not known), when
+	// the next one is there, and how late a copy may be made; 0: as late as it is. Moment is nil: everybody at once.
+	Moment, NextMoment func(zone string) time.Time
+	Late               time.Duration
 }
 
 // NoEdition is the error that there is no edition to make, and why.
@@ -120,7 +120,9 @@ type Variant struct {
 type AudienceQuestion struct {
 	List    string
 	Follows EditionID   // only those who have this edition, and to whom the list still may be mailed; 0: all
+	Waiting bool        // with those whose copy of that one still waits
 	Zones   bool        // tell readers apart by their zone
+	Lists   []string    // and by their confirmed subscriptions to these
 	Alerts  []EditionID // and by their copies of these: what they have got, and were barred from
 	Done    []ItemID    // and by which of these actions they have taken
 }
@@ -134,9 +136,10 @@ type Copy struct {
 // Audience says which readers get which variant: all those who are alike in what the question asks for, in their choice of topics
 // and in their language.
 type Audience struct {
-	Topics   []string // as in Subscription.Topics
-	Language string   // as in Subscriber.Language
-	Zone     string   // as in Subscriber.Zone, where it was asked for
+	Topics   []string            // as in Subscription.Topics
+	Language string              // as in Subscriber.Language
+	Zone     string              // as in Subscriber.Zone, where it was asked for
+	Lists    map[string][]string // topics by list: those confirmed subscriptions that were asked for
 	Got      []Copy
 	Barred   []Copy
 	Done     []ItemID
@@ -159,6 +162,7 @@ type Draft struct {
 	Items     []ItemID      // all that any variant bears as news: used by this list from now on
 	Again     []ItemID      // what it bears that the list has used before
 	Variants  []Variant
+	Quiet     QuietHours       // in which no copy goes that can wait for their end; on the list's clock where a reader's is not known
 	Question  AudienceQuestion // that Audience answers
 	Audience  []Audience
 	Proofs    []Address // get the edition before the readers do
@@ -168,12 +172,13 @@ type Draft struct {
 
 // AlertEdition is an edition that brought readers an action: an alert or reminder, and a digest where the action was owed them.
 type AlertEdition struct {
-	ID    EditionID
-	List  string
-	Kind  Kind
-	Made  time.Time
-	Items []Item
-	Bears map[VariantID][]ItemID // which of them a variant brings, before any of them closes
+	ID        EditionID
+	List      string
+	Kind      Kind
+	Made      time.Time
+	Cancelled bool // while some may have had it
+	Items     []Item
+	Bears     map[VariantID][]ItemID // which of them a variant brings, before any of them closes
 
 	// Of an alert: what has been done to remind its readers.
 	Reminded []ItemID    // of these there was a reminder

@@ -21,6 +21,8 @@ var (
 	ErrSlotTaken = errors.New("slot has been dealt with")
 	// ErrFrozen says that an item is in an edition and does not change any more.
 	ErrFrozen = errors.New("frozen in an edition: its words, link and topics stay, its deadline and urgency can still be set")
+	// ErrReadersChanged says that an edition was not made since readers have joined or changed while it was put together.
+	ErrReadersChanged = errors.New("readers have joined or changed while the edition was made; try again in a moment")
 	// ErrBadToken says that a signed link was not made by us, for this purpose.
 	ErrBadToken = errors.New("link is not valid")
 )

@@ -37,7 +37,8 @@ func (s *Store) EndAction(ctx context.Context, id newsletter.ItemID, e Ending) e
 }
 
 // RecordDone writes down that readers have taken an action. It returns how many it knew, and newsletter.ErrNotFound where there is no
-// such item. Addresses of nobody change nothing.
+// such item. Addresses of nobody change nothing. A reminder that has not left yet stays here, unless it also asks for what the reader
+// has not done.
 func (s *Store) RecordDone(ctx context.Context, id newsletter.ItemID, addresses []newsletter.Address, now time.Time) (known int, err error) {
 	err = s.transact(ctx, fmt.Sprintf("recording who has taken action %d", id), func(tx *sql.Tx) error {
 		known = 0
@@ -58,10 +59,34 @@ func (s *Store) RecordDone(ctx context.Context, id newsletter.ItemID, addresses 
 				id, subscriber, millis(now)); err != nil {
 				return err
 			}
+			if err := withdrawReminders(ctx, tx, id, subscriber, now); err != nil {
+				return err
+			}
 		}
 		return nil
 	})
 	return known, err
+}
+
+// withdrawReminders takes back a reader's copies of reminders that bear an action, where she has taken all that is in them.
+func withdrawReminders(ctx context.Context, tx *sql.Tx, id newsletter.ItemID, subscriber newsletter.SubscriberID, now time.Time) error {
+	_, err := tx.ExecContext(ctx, `UPDATE deliveries SET state = 'withdrawn', due = $1, words = 'the reader has taken the action'
+		WHERE state = 'pending' AND subscriber = $2
+			AND edition IN (SELECT e.id FROM edition_items b JOIN editions e ON e.id = b.edition WHERE b.item = $3 AND e.kind = 'reminder')
+			AND NOT EXISTS (SELECT 1 FROM variants v JOIN edition_items b ON b.edition = v.edition
+				WHERE v.edition = deliveries.edition AND v.variant = deliveries.variant AND v.items LIKE '% ' || CAST(b.item AS TEXT) || ' %'
+					AND NOT EXISTS (SELECT 1 FROM item_done h WHERE h.item = b.item AND h.subscriber = $2))`, millis(now), subscriber, id)
+	return err
+}
+
+// Taken are those of some actions that a reader is known to have taken.
+func (s *Store) Taken(ctx context.Context, actions []newsletter.ItemID) ([]newsletter.ItemID, error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT DISTINCT item FROM item_done WHERE item IN `+among(actions)+` ORDER BY item`)
+	taken, err := collect(rows, err, func(r *sql.Rows) (id newsletter.ItemID, err error) { return id, r.Scan(&id) })
+	if err != nil {
+		return nil, fmt.Errorf("looking which actions readers have taken: %w", err)
+	}
+	return taken, nil
 }
 
 // formatIDs keeps ids so that one can be looked for.

@@ -11,14 +11,14 @@ import (
 
 // AlertsSince are the alerts and reminders of all lists that were made at an instant or later, or that bear one of some items. One
 // list's alerts that were kept from some readers are among them while an action of theirs is open, and so is every edition, digests
-// too, in which those readers may have had it. Rehearsals and cancelled editions are left out.
+// too, in which those readers may have had it. Rehearsals are left out.
 func (s *Store) AlertsSince(ctx context.Context, since time.Time, items []newsletter.ItemID, list string, now time.Time) ([]newsletter.AlertEdition, error) {
 	rows, err := s.read.QueryContext(ctx, fmt.Sprintf(`
 		WITH owed (item) AS (SELECT b.item FROM editions e JOIN edition_items b ON b.edition = e.id JOIN items i ON i.id = b.item
 			WHERE e.list = $1 AND e.kind = 'alert' AND e.barred > 0 AND NOT e.rehearsal AND e.state <> 'cancelled'
 				AND i.state = 'queued' AND i.ended = 0 AND CASE WHEN i.deadline > 0 THEN i.deadline ELSE i.expires END NOT BETWEEN 1 AND $2)
-		SELECT e.id, e.list, e.kind, e.made FROM editions e
-		WHERE NOT e.rehearsal AND e.state <> 'cancelled' AND (
+		SELECT e.id, e.list, e.kind, e.made, e.state = 'cancelled' FROM editions e
+		WHERE NOT e.rehearsal AND (
 			e.kind IN ('alert', 'reminder') AND (e.made >= $3 OR EXISTS (SELECT 1 FROM edition_items b WHERE b.edition = e.id AND b.item IN %s))
 			OR e.kind IN ('alert', 'digest') AND EXISTS (SELECT 1 FROM edition_items b WHERE b.edition = e.id AND b.item IN (SELECT item FROM owed)))
 		ORDER BY e.id`, among(items)), list, millis(now), millis(since))
@@ -27,7 +27,7 @@ func (s *Store) AlertsSince(ctx context.Context, since time.Time, items []newsle
 
 // Announced are the alerts of a list that bear an action with a deadline that has not passed, with what was done to remind their readers.
 func (s *Store) Announced(ctx context.Context, list string, now time.Time) ([]newsletter.AlertEdition, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT e.id, e.list, e.kind, e.made FROM editions e
+	rows, err := s.read.QueryContext(ctx, `SELECT e.id, e.list, e.kind, e.made, FALSE FROM editions e
 		WHERE e.list = $1 AND e.kind = 'alert' AND NOT e.rehearsal AND e.state <> 'cancelled'
 			AND EXISTS (SELECT 1 FROM edition_items b JOIN items i ON i.id = b.item
 				WHERE b.edition = e.id AND i.deadline > $2 AND i.ended = 0 AND i.state = 'queued')
@@ -63,7 +63,7 @@ func (s *Store) reminders(ctx context.Context, a *newsletter.AlertEdition) (err 
 func (s *Store) alertEditions(ctx context.Context, rows *sql.Rows, err error) ([]newsletter.AlertEdition, error) {
 	alerts, err := collect(rows, err, func(r *sql.Rows) (a newsletter.AlertEdition, err error) {
 		var made int64
-		err = r.Scan(&a.ID, &a.List, &a.Kind, &made)
+		err = r.Scan(&a.ID, &a.List, &a.Kind, &made, &a.Cancelled)
 		a.Made = instant(made)
 		return a, err
 	})

@@ -59,9 +59,9 @@ func TestAlertsByTheirAgeAndByWhatTheyBear(t *testing.T) {
 		items []newsletter.ItemID
 		want  []newsletter.EditionID
 	}{
-		"all":                  {start, nil, []newsletter.EditionID{first, second, reminder}},
-		"at the very instant":  {hour(2), nil, []newsletter.EditionID{second, reminder}},
-		"the newest":           {hour(3), nil, []newsletter.EditionID{reminder}},
+		"all":                  {start, nil, []newsletter.EditionID{first, second, reminder, cancelled}},
+		"at the very instant":  {hour(2), nil, []newsletter.EditionID{second, reminder, cancelled}},
+		"the newest":           {hour(3), nil, []newsletter.EditionID{reminder, cancelled}},
 		"none for its age":     {hour(100), nil, nil},
 		"those that bear this": {hour(100), []newsletter.ItemID{bears}, []newsletter.EditionID{first}},
 	}
@@ -73,7 +73,11 @@ func TestAlertsByTheirAgeAndByWhatTheyBear(t *testing.T) {
 			}
 		})
 	}
-	got := must[[]newsletter.AlertEdition](t)(s.AlertsSince(t.Context(), hour(3), nil, "", start))[0]
+	newest := must[[]newsletter.AlertEdition](t)(s.AlertsSince(t.Context(), hour(3), nil, "", start))
+	if newest[0].Cancelled || !newest[1].Cancelled {
+		t.Errorf("cancelled are %+v", newest)
+	}
+	got := newest[0]
 	if got.List != "urgent" || got.Kind != newsletter.Reminder || !got.Made.Equal(hour(3)) || len(got.Items) != 1 {
 		t.Errorf("the newest is %+v", got)
 	}

@@ -83,6 +83,30 @@ func TestReadersAreToldApartByWhatIsAsked(t *testing.T) {
 	}
 }
 
+// Only a subscription that is confirmed counts, and none but to the lists that are asked for. An id is a word and no SQL.
+func TestReadersAreToldApartByTheirOtherLists(t *testing.T) {
+	s := open(t, t.TempDir())
+	odd := "o'clock"
+	for n, others := range []map[string][]string{{odd: nil}, {odd: {"iran", "press"}, "daily": nil}, {"daily": {"iran"}}, {}} {
+		for list, topics := range others {
+			reader(t, s, list, newsletter.Subscriber{Address: address(n)}, topics...)
+		}
+		reader(t, s, "weekly", newsletter.Subscriber{Address: address(n), Zone: fmt.Sprintf("Etc/GMT-%d", n)})
+	}
+	insert(t, s, `UPDATE subscriptions SET state = 'ended' WHERE list = 'daily' AND topics <> ''`)
+	got := map[string]map[string][]string{}
+	for _, a := range must[[]newsletter.Audience](t)(s.Audience(t.Context(), newsletter.AudienceQuestion{List: "weekly", Zones: true, Lists: []string{odd, "daily"}})) {
+		got[a.Zone] = a.Lists
+	}
+	want := map[string]map[string][]string{"Etc/GMT-0": {odd: nil}, "Etc/GMT-1": {odd: {"iran", "press"}, "daily": nil}, "Etc/GMT-2": nil, "Etc/GMT-3": nil}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the other lists:\n%s", diff)
+	}
+	if all := must[[]newsletter.Audience](t)(s.Audience(t.Context(), newsletter.AudienceQuestion{List: "weekly", Lists: []string{"monthly"}})); len(all) != 1 {
+		t.Errorf("by a list that nobody reads they are in %d groups", len(all))
+	}
+}
+
 // Of what was given up or taken back a reader has had nothing, and she was not barred from it either.
 func TestWhatReadersHaveHad(t *testing.T) {
 	s := open(t, t.TempDir())
@@ -129,6 +153,10 @@ func TestWhatReadersHaveHad(t *testing.T) {
 	if len(follows) != 1 || follows[0].Readers != 2 {
 		t.Errorf("those who have it are %+v, want the two whose copy is sent or may be", follows)
 	}
+	follows = must[[]newsletter.Audience](t)(s.Audience(t.Context(), newsletter.AudienceQuestion{List: "urgent", Follows: id, Waiting: true}))
+	if readersIn(follows) != 4 {
+		t.Errorf("with those whose copy waits they are %+v, want four", follows)
+	}
 }
 
 // Between the question and the freezing readers join and change. None is lost for that: the edition has to be drafted again.
@@ -152,7 +180,7 @@ func TestAReaderOfNoGroupIsNotLost(t *testing.T) {
 			question(t, s, &d, ask)
 			d.Audience[slices.IndexFunc(d.Audience, func(a newsletter.Audience) bool { return a.Zone != "" })].Variant = 0
 			insert(t, s, change)
-			if id, err := s.Freeze(t.Context(), d); !errors.Is(err, newsletter.ErrFrozen) {
+			if id, err := s.Freeze(t.Context(), d); !errors.Is(err, newsletter.ErrReadersChanged) {
 				t.Fatalf("edition %d, %v; want none, to be drafted again", id, err)
 			}
 			question(t, s, &d, ask)
@@ -204,11 +232,12 @@ func TestEveryReaderGetsWhatHerGroupDoes(t *testing.T) {
 		n++
 		pick := func(what string, of int) int { return rapid.IntRange(0, of-1).Draw(rt, what) }
 		for i := range rapid.IntRange(1, 8).Draw(rt, "readers") {
+			reader(t, s, []string{"other", "none"}[pick("other list", 2)], newsletter.Subscriber{Address: newsletter.Address(fmt.Sprintf("reader%d-%d@example.net", n, i))}, topics[pick("topics there", 3)]...)
 			ids = append(ids, reader(t, s, list, newsletter.Subscriber{
 				Address: newsletter.Address(fmt.Sprintf("reader%d-%d@example.net", n, i)), Zone: zones[pick("zone", 3)], Language: languages[pick("language", 2)],
 			}, topics[pick("topics", 3)]...))
 		}
-		var asked newsletter.AudienceQuestion
+		asked := newsletter.AudienceQuestion{Lists: [][]string{nil, {"other"}}[pick("lists", 2)]}
 		for range 1 + rapid.IntRange(0, 3).Draw(rt, "editions before") {
 			takeIn(t, s, action(fmt.Sprintf("Action for slot %d", slot.Unix())))
 			slot = slot.Add(time.Minute)

@@ -4,20 +4,17 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
-
-	"github.com/mattn/go-sqlite3"
 
 	"dispatcher/internal/newsletter"
 )
 
 // Freeze makes an edition in one transaction: the slot, the content, the items that the list has used, and a delivery for
 // each reader. Either all of it is there afterwards or nothing. It returns newsletter.ErrSlotTaken when the slot is
-// decided already, and newsletter.ErrFrozen when the list has used one of the items in the meantime, or when a reader is in none
-// of the audience's groups any more: she has joined since, or what is known of her has changed.
+// decided already, newsletter.ErrFrozen when the list has used one of the items in the meantime, and newsletter.ErrReadersChanged when
+// a reader is in none of the audience's groups any more: she has joined since, or what is known of her has changed.
 func (s *Store) Freeze(ctx context.Context, d newsletter.Draft) (id newsletter.EditionID, err error) {
 	err = s.transact(ctx, "freezing an edition of "+d.List.ID, func(tx *sql.Tx) error {
 		if err := decide(ctx, tx, d.Slot, newsletter.MadeEdition, d.Made); err != nil {
@@ -30,9 +27,10 @@ func (s *Store) Freeze(ctx context.Context, d newsletter.Draft) (id newsletter.E
 		}
 		kind := cmp.Or(d.Kind, d.List.Kind)
 		if err := tx.QueryRowContext(ctx, `
-			INSERT INTO editions (list, kind, lane, slot, follows, made, life, expires, state, subject, rehearsal, key)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'sending', $9, $10, $11) RETURNING id`,
-			d.List.ID, kind, kind.Lane(), millis(d.Slot.Due), d.Slot.Follows, millis(d.Made), d.Life.Milliseconds(), millis(d.Expires), d.Subject, d.Rehearsal, s.key.ID).Scan(&id); err != nil {
+			INSERT INTO editions (list, kind, lane, slot, follows, made, life, expires, state, subject, rehearsal, key, quiet_from, quiet_until, quiet_zone)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'sending', $9, $10, $11, $12, $13, $14) RETURNING id`,
+			d.List.ID, kind, kind.Lane(), millis(d.Slot.Due), d.Slot.Follows, millis(d.Made), d.Life.Milliseconds(), millis(d.Expires), d.Subject, d.Rehearsal, s.key.ID,
+			d.Quiet.From.Milliseconds(), d.Quiet.Until.Milliseconds(), zoneName(d.List.Zone)).Scan(&id); err != nil {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, `UPDATE slots SET edition = $1 WHERE list = $2 AND due = $3 AND follows = $4`,
@@ -79,6 +77,9 @@ func bear(ctx context.Context, tx *sql.Tx, id newsletter.EditionID, item newslet
 		id, item, d.List.ID, d.Rehearsal, again)
 }
 
+// noGroup is the variant of readers who are in none of the audience's groups.
+const noGroup newsletter.VariantID = -1
+
 // freezeAudience writes a delivery for each reader who may be mailed at this moment, in one statement whatever their
 // number. In a rehearsal the readers' copies are withdrawn from the start: nothing can send them later.
 func freezeAudience(ctx context.Context, tx *sql.Tx, id newsletter.EditionID, d newsletter.Draft) error {
@@ -95,18 +96,19 @@ func freezeAudience(ctx context.Context, tx *sql.Tx, id newsletter.EditionID, d 
 	}
 	_, err := tx.ExecContext(ctx, `
 		INSERT INTO deliveries (edition, subscriber, variant, state, attempts, first_due, due, words, owner)
-		SELECT $1, c.subscriber, a.variant, CASE WHEN a.bar <> '' THEN 'withdrawn' ELSE $2 END, 0, a.due, a.due,
-			NULLIF(CASE WHEN a.bar <> '' THEN a.bar ELSE $3 END, ''), CASE WHEN a.bar <> '' THEN 'barred' END
+		SELECT $1, c.subscriber, COALESCE(a.variant, $2), CASE WHEN a.bar <> '' THEN 'withdrawn' ELSE $3 END, 0, COALESCE(a.due, 0), COALESCE(a.due, 0),
+			NULLIF(CASE WHEN a.bar <> '' THEN a.bar ELSE $4 END, ''), CASE WHEN a.bar <> '' THEN 'barred' END
 		FROM subscriptions c
 			JOIN subscribers r ON r.id = c.subscriber
 			LEFT JOIN edition_audience a ON a.edition = $1 AND a.topics = c.topics AND a.language = r.language
 				AND a.zone = `+zoneOf(d.Question)+` AND a.history = `+historyOf(d.Question)+`
-		WHERE `+mayBeMailed(d.Question, 4)+` AND a.variant IS NOT 0`, id, state, words, d.List.ID)
-	if refused := (sqlite3.Error{}); errors.As(err, &refused) && refused.ExtendedCode == sqlite3.ErrConstraintNotNull {
-		return newsletter.ErrFrozen // a reader who is in no group has no variant
-	}
+		WHERE `+mayBeMailed(d.Question, 5)+` AND a.variant IS DISTINCT FROM 0`, id, noGroup, state, words, d.List.ID)
 	if err != nil {
 		return err
+	}
+	lost := false
+	if err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM deliveries WHERE edition = $1 AND variant = $2)`, id, noGroup).Scan(&lost); err != nil || lost {
+		return cmp.Or(err, newsletter.ErrReadersChanged)
 	}
 	if slices.ContainsFunc(d.Audience, func(a newsletter.Audience) bool { return a.Bar != "" }) {
 		if _, err := tx.ExecContext(ctx, `UPDATE editions SET barred = (SELECT COUNT(*) FROM deliveries WHERE edition = $1 AND owner = 'barred') WHERE id = $1`, id); err != nil {
@@ -128,6 +130,14 @@ func freezeAudience(ctx context.Context, tx *sql.Tx, id newsletter.EditionID, d 
 		}
 	}
 	return nil
+}
+
+// zoneName is what time.LoadLocation finds a zone by.
+func zoneName(z *time.Location) string {
+	if z == nil {
+		return ""
+	}
+	return z.String()
 }
 
 // markFirstWave says which readers get the edition first, where more than those get it at once.

@@ -116,7 +116,7 @@ func (s *Store) Held(ctx context.Context, now time.Time) (string, error) {
 // Release lets mail go again that was held back. It returns newsletter.ErrNotFound where none was. The file is written first: where
 // the process ends between the two, mail is still held back.
 func (s *Store) Release(ctx context.Context, now time.Time) error {
-	return s.transact(ctx, "releasing mail", func(tx *sql.Tx) error {
+	return s.transactFirmly(ctx, "releasing mail", func(tx *sql.Tx) error {
 		h, err := readHouse(ctx, tx)
 		if err != nil {
 			return found(err)

@@ -69,7 +69,8 @@ func (s *Store) EndRun(ctx context.Context, run newsletter.RunID, now time.Time)
 func (s *Store) ClaimDeliveries(ctx context.Context, c newsletter.Claim) ([]newsletter.Delivery, error) {
 	ctx = context.WithoutCancel(ctx) // a claim is quick, and the driver starts a goroutine for each step that may be cancelled
 	seen := s.changes.Load()         // before anything is read: what changes from here on is looked at again
-	rows, err := s.read.QueryContext(ctx, `SELECT e.id, e.list, e.made, e.life, e.key, e.rehearsal, e.first_end, e.follows, COALESCE(f.key, 0)
+	rows, err := s.read.QueryContext(ctx, `SELECT e.id, e.list, e.made, e.life, e.key, e.rehearsal, e.first_end, e.follows, COALESCE(f.key, 0),
+			e.quiet_from, e.quiet_until, e.quiet_zone
 		FROM editions e LEFT JOIN editions f ON f.id = e.follows
 		WHERE e.state = 'sending' AND e.lane = $1 AND NOT EXISTS (SELECT 1 FROM house WHERE held <> '' OR last_seen < $2)
 		ORDER BY e.made, e.id`, c.Lane, millis(c.Now.Add(-mostUnseen)))
@@ -108,12 +109,15 @@ type openEdition struct {
 	proofs  bool                    // a rehearsal: it has nothing but proofs
 	below   newsletter.SubscriberID // the first wave is on its way: only readers below this one; 0: all
 	seen    int64
+	quiet   quietHours
 }
 
 func scanOpenEdition(r *sql.Rows) (e openEdition, err error) {
-	var made, life int64
-	err = r.Scan(&e.id, &e.list, &made, &life, &e.key, &e.proofs, &e.below, &e.follows.Edition, &e.follows.KeyID)
+	var made, life, from, until int64
+	err = r.Scan(&e.id, &e.list, &made, &life, &e.key, &e.proofs, &e.below, &e.follows.Edition, &e.follows.KeyID, &from, &until, &e.quiet.zone)
 	e.made, e.life = instant(made), time.Duration(life)*time.Millisecond
+	e.quiet.QuietHours = newsletter.QuietHours{From: time.Duration(from) * time.Millisecond, Until: time.Duration(until) * time.Millisecond}
+	e.quiet.zones = map[string]*time.Location{}
 	return e, err
 }
 
@@ -122,6 +126,7 @@ type candidate struct {
 	newsletter.Delivery
 	subscribed bool
 	suppressed bool
+	zone       string // where the edition keeps quiet hours
 }
 
 // ending is how a delivery ends without a try; the zero value: it does not.
@@ -160,11 +165,16 @@ func (s *Store) claimSome(ctx context.Context, e openEdition, c newsletter.Claim
 		return nil, 0, err
 	}
 	ended := map[ending][]newsletter.SubscriberID{}
+	waiting := map[time.Time][]newsletter.SubscriberID{}
 	var taken []newsletter.SubscriberID
 	for _, d := range candidates {
 		f, end := d.judge(forms, c.Now)
 		if end != (ending{}) {
 			ended[end] = append(ended[end], d.Subscriber)
+			continue
+		}
+		if end, quiet := e.quiet.over(d, f, c.Now); quiet {
+			waiting[end] = append(waiting[end], d.Subscriber)
 			continue
 		}
 		d.Until, d.Closes = instant(f.until), instant(f.closes)
@@ -183,6 +193,12 @@ func (s *Store) claimSome(ctx context.Context, e openEdition, c newsletter.Claim
 		for end, ids := range ended {
 			if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET state = $1, due = $2, words = $3
 				WHERE edition = $4 AND state = 'pending' AND subscriber IN `+among(ids), end.state, millis(c.Now), end.words, e.id); err != nil {
+				return err
+			}
+		}
+		for end, ids := range waiting {
+			if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET due = $1, words = 'quiet hours'
+				WHERE edition = $2 AND state = 'pending' AND subscriber IN `+among(ids), millis(end), e.id); err != nil {
 				return err
 			}
 		}
@@ -230,14 +246,14 @@ func (s *Store) dueDeliveries(ctx context.Context, e openEdition, c newsletter.C
 		SELECT d.subscriber, d.variant, d.attempts, d.first_due,
 			COALESCE(r.address, p.address, ''), COALESCE(r.name, ''),
 			d.subscriber < 0 OR COALESCE(c.state, '') = 'confirmed',
-			d.subscriber > 0 AND EXISTS (SELECT 1 FROM suppressions x WHERE x.address_hash = r.address_hash)
+			d.subscriber > 0 AND EXISTS (SELECT 1 FROM suppressions x WHERE x.address_hash = r.address_hash), `+e.quiet.zoneColumn()+`
 		FROM (`+due+`) d
 			LEFT JOIN subscribers r ON r.id = d.subscriber
 			LEFT JOIN subscriptions c ON c.list = d.list AND c.subscriber = d.subscriber
 			LEFT JOIN proof_addresses p ON p.id = -d.subscriber`, e.list, e.id, millis(now), proofsFirst, e.below, n)
 	return collect(rows, err, func(r *sql.Rows) (d candidate, err error) {
 		var firstDue int64
-		err = r.Scan(&d.Subscriber, &d.Variant, &d.Attempts, &firstDue, &d.Address, &d.Name, &d.subscribed, &d.suppressed)
+		err = r.Scan(&d.Subscriber, &d.Variant, &d.Attempts, &firstDue, &d.Address, &d.Name, &d.subscribed, &d.suppressed, &d.zone)
 		d.Edition, d.List, d.Lane, d.KeyID, d.Follows, d.Seen = e.id, e.list, c.Lane, e.key, e.follows, e.seen
 		d.FirstDue = instant(firstDue)
 		d.Expires = d.FirstDue.Add(e.life)

@@ -83,12 +83,25 @@ func (s *Store) RetryEdition(ctx context.Context, id newsletter.EditionID, which
 		}
 		n = 0
 		if err := countRows(&n)(tx.ExecContext(ctx, `UPDATE deliveries SET state = 'pending', due = $1, owner = NULL
-			WHERE edition = $2 AND first_due > $3 AND `+which.condition(), millis(now), id, millis(now)-life)); err != nil || n == 0 {
+			WHERE edition = $2 AND first_due > $3 AND `+which.condition(), millis(now), id, millis(now)-life)); err != nil {
 			return err
+		}
+		if n == 0 {
+			return tooLate(ctx, tx, id, which)
 		}
 		return reopen(ctx, tx, id)
 	})
 	return n, err
+}
+
+// tooLate is newsletter.ErrTooLate where an edition has copies that could be tried again, had they not outlived their own patience.
+func tooLate(ctx context.Context, tx *sql.Tx, id newsletter.EditionID, which Which) error {
+	found := false
+	err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM deliveries WHERE edition = $1 AND `+which.condition()+`)`, id).Scan(&found)
+	if err == nil && found {
+		return newsletter.ErrTooLate
+	}
+	return err
 }
 
 // reopen goes on with an edition that was done.

@@ -142,6 +142,10 @@ CREATE TABLE editions (
 	key       INTEGER NOT NULL REFERENCES keys (id),
 	barred    INTEGER NOT NULL DEFAULT 0, -- how many readers did not get it although it had something for them
 	reason    TEXT    NOT NULL DEFAULT '', -- why it is paused or cancelled
+	-- On the reader's clock, from one to the other, no copy goes that can wait: milliseconds from midnight. Both 0: it goes at any time.
+	quiet_from  INTEGER NOT NULL DEFAULT 0,
+	quiet_until INTEGER NOT NULL DEFAULT 0,
+	quiet_zone  TEXT    NOT NULL DEFAULT '', -- of readers whose own is not known
 	-- The first wave: until it is judged, only subscribers below first_end get the edition.
 	first_n    INTEGER NOT NULL DEFAULT 0,
 	first_end  INTEGER NOT NULL DEFAULT 0, -- 0: judged, or too few readers to judge
