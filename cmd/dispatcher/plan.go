@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,7 +12,6 @@ import (
 
 	"dispatcher/internal/mailer"
 	"dispatcher/internal/newsletter"
-	"dispatcher/internal/scheduler"
 )
 
 // planFlags are what `plan` takes.
@@ -32,8 +29,8 @@ func newPlanCommand(p process) *cobra.Command {
 would be skipped. It runs what serve runs, on a clock of its own, and stores nothing.
 
 Without --until it looks eight days ahead. With --slots N it prints only when the next N slots of each list are, those before --until
-where that is given; its JSON is a list of {"list", "civil", "at", "zone"}, where at is an instant in UTC. A list that goes by each reader's own clock has as its instant
-the one at which the first of its readers' zones has that time.
+where that is given; its JSON is a list of {"list", "civil", "at", "zone"}, where at is an instant in UTC. A list that goes by each
+reader's own clock has as its instant the one at which the first of its readers' zones has that time.
 --from and --until take an instant such as 2026-12-01T09:00:00+01:00, or a day such as 2026-12-01 (its beginning here).`,
 		Args: cobra.NoArgs,
 	})
@@ -66,6 +63,23 @@ type planned struct {
 	slot    newsletter.Slot
 }
 
+// count adds up the readers, and says until when the last of them have their copies' time.
+func (p *planned) count(audience []newsletter.Audience) {
+	for _, a := range audience {
+		switch {
+		case a.Variant == 0:
+		case a.Bar != "":
+			p.Barred += a.Readers
+		default:
+			p.Readers += a.Readers
+			p.Zones[a.Zone] += a.Readers
+			if a.Due.After(p.At) && (p.Until == nil || a.Due.After(*p.Until)) {
+				p.Until = optional(a.Due)
+			}
+		}
+	}
+}
+
 type plannedItem struct {
 	ID    newsletter.ItemID   `json:"id"`
 	Kind  newsletter.ItemKind `json:"kind"`
@@ -82,11 +96,13 @@ type slotAt struct {
 }
 
 func (o *office) plan(cmd *cobra.Command, flags planFlags) error {
-	from, err := o.planTime("--from", flags.from, o.now())
+	now := o.now()
+	o.now = func() time.Time { return now } // it stands: where --from is not given, the clock was not set back
+	from, err := o.planTime("--from", flags.from, now)
 	if err != nil {
 		return err
 	}
-	until, err := o.planTime("--until", flags.until, later(from, o.now()).AddDate(0, 0, 8))
+	until, err := o.planTime("--until", flags.until, later(from, now).AddDate(0, 0, 8))
 	if err != nil {
 		return err
 	}
@@ -101,7 +117,7 @@ func (o *office) plan(cmd *cobra.Command, flags planFlags) error {
 	if cmd.Flags().Changed("slots") && flags.slots < 1 || !until.After(from) {
 		return usagef("plan looks ahead: --slots is at least 1, and --until is later than --from")
 	}
-	if held, err := o.store.Held(cmd.Context(), o.now()); err != nil {
+	if held, err := o.store.Held(cmd.Context(), now); err != nil {
 		return err
 	} else if held != "" {
 		fmt.Fprintf(cmd.ErrOrStderr(), "warning: all mail is held back: %s; `dispatcher release` lets it go\n", held)
@@ -160,13 +176,18 @@ func (o *office) planTime(flag, text string, otherwise time.Time) (time.Time, er
 
 // planSlots prints when the next slots are, up to an instant; zero: however far away.
 func (o *office) planSlots(cmd *cobra.Command, lists []newsletter.List, from, until time.Time, n int) error {
-	s, err := scheduler.New(o.store, o.desk(), lists, o.now, o.log)
+	f, err := newForesight(cmd.Context(), o, from)
 	if err != nil {
 		return err
 	}
+	if !f.back {
+		if err := f.run(cmd.Context(), f.now); err != nil { // what is decided at once is not to come
+			return err
+		}
+	}
 	var rows []slotAt
 	for _, l := range lists {
-		slots, err := s.Upcoming(cmd.Context(), l, from, n)
+		slots, err := f.upcoming(cmd.Context(), l, from, n)
 		if err != nil {
 			return err
 		}
@@ -199,32 +220,18 @@ func civil(l newsletter.List, slot time.Time) (iso, words string) {
 	return slot.Format("2006-01-02T15:04"), slot.Format("Mon 2006-01-02 15:04" + name)
 }
 
-// foresee lets the scheduler and the desk run on a clock that goes from slot to slot.
+// foresee is what becomes of the slots of some lists from one instant to another.
 func (o *office) foresee(ctx context.Context, lists []newsletter.List, from, until time.Time) ([]planned, error) {
 	f, err := newForesight(ctx, o, from)
 	if err != nil {
 		return nil, err
 	}
-	s, err := scheduler.New(f, f, lists, f.clock, slog.New(slog.DiscardHandler))
-	if err != nil {
+	if err := f.run(ctx, until); err != nil {
 		return nil, err
 	}
-	for !f.now.After(until) {
-		before := len(f.rows)
-		next := s.Look(ctx)
-		if f.err != nil || ctx.Err() != nil {
-			return nil, errors.Join(f.err, ctx.Err())
-		}
-		if next.IsZero() {
-			break
-		}
-		if next.After(f.now) {
-			f.now = next
-		} else if len(f.rows) == before {
-			f.now = f.now.Add(time.Second) // a mark was moved, and nothing decided
-		}
-	}
-	rows := slices.DeleteFunc(f.rows, func(p planned) bool { return p.At.Before(from) || p.At.After(until) })
+	rows := slices.DeleteFunc(f.rows, func(p planned) bool {
+		return p.At.Before(from) || p.At.After(until) || !slices.ContainsFunc(lists, func(l newsletter.List) bool { return l.ID == p.List })
+	})
 	slices.SortStableFunc(rows, func(a, b planned) int { return a.At.Compare(b.At) })
 	o.warnInPlan(rows)
 	return rows, nil

@@ -195,6 +195,86 @@ func TestPlanKnowsWhatReadersWillHaveHad(t *testing.T) {
 	}
 }
 
+// Of one list, too: the readers of a list have what they have had of the others.
+func TestPlanOfOneListKnowsTheOthers(t *testing.T) {
+	e := newEra(t, 1, instantOf(t, "2026-02-01T12:00:00Z"), "  - {id: weekly, schedule: Mon 09:00, timezone: Europe/Berlin}\n  - {id: urgent, kind: alert, wait: 10m}\n")
+	e.ok("subscribers", "import", e.readers(3), "--confirmed", "form")
+	e.bring(anAction("bell", e.clock.now().Add(4*24*time.Hour), true))
+	var plan []planned
+	e.okJSON(&plan, "plan", "--list", "weekly", "--until", "2026-02-08T12:00:00Z")
+	if len(plan) != 1 || plan[0].List != "weekly" || plan[0].Skipped != string(newsletter.SkippedNoItems) {
+		t.Errorf("plan has %+v, want the digest that is skipped since the alert has brought it all", plan)
+	}
+}
+
+// Plan goes on from what serve has decided, however far its own clock goes on while it is read.
+func TestPlanBeginsAfterWhatIsDecided(t *testing.T) {
+	relay := newRelay(t, smtptest.Config{})
+	e := newEra(t, relay.Port, instantOf(t, "2026-02-01T08:59:58Z"), "  - {id: daily, schedule: \"0 9 * * *\", timezone: UTC}\n")
+	e.ok("subscribers", "import", e.write("readers.csv", "email,lists\nreader1@example.net,daily\n"), "--confirmed", "form")
+	e.bring(anArticle("pier", e.clock.now()))
+	e.life(func(serve *daemon) { e.sent(serve, "daily", 1) })
+	e.bring(anArticle("quay", e.clock.now()))
+	e.write("config.yaml", strings.Replace(e.config, "0 9 * * *", "0 17 * * *", 1))
+	tomorrow, next := "2026-02-02T17:00", "2026-02-03T17:00"
+	plans := func(flags ...string) (got []string) {
+		t.Helper()
+		var rows []planned
+		e.clock.move(time.Millisecond)
+		e.okJSON(&rows, append([]string{"plan"}, flags...)...)
+		for _, r := range rows {
+			if r.Skipped != string(newsletter.SkippedNewPlan) {
+				got = append(got, r.Civil)
+			}
+		}
+		return got
+	}
+	check := func(want []string, flags ...string) {
+		t.Helper()
+		if got := plans(flags...); !slices.Equal(got, want) {
+			t.Errorf("plan %q has %q, want %q", flags, got, want)
+		}
+	}
+	checkAll := func() {
+		t.Helper()
+		check([]string{tomorrow, next}, "--until", "2026-02-04")
+		check([]string{tomorrow, next}, "--slots", "2")
+		check([]string{tomorrow}, "--slots", "5", "--until", "2026-02-03")
+	}
+	checkAll() // as serve is going to decide
+	e.life(func(serve *daemon) { serve.says("the schedule of a list has changed") })
+	checkAll()
+}
+
+// What was decided once is not to come again, though the clock was set back.
+func TestPlanHasNoSlotThatIsDecided(t *testing.T) {
+	relay := newRelay(t, smtptest.Config{})
+	e := newEra(t, relay.Port, instantOf(t, "2026-02-04T08:59:58Z"), "  - {id: daily, schedule: \"0 9 * * *\", timezone: UTC}\n")
+	e.ok("subscribers", "import", e.write("readers.csv", "email,lists\nreader1@example.net,daily\n"), "--confirmed", "form")
+	e.bring(anArticle("pier", e.clock.now()))
+	e.life(func(serve *daemon) { e.sent(serve, "daily", 1) })
+	e.bring(anArticle("quay", e.clock.now()))
+	ask := func(want []string, flags ...string) {
+		t.Helper()
+		var plan []planned
+		e.okJSON(&plan, append([]string{"plan", "--until", "2026-02-05T12:00:00Z"}, flags...)...)
+		var got []string
+		for _, p := range plan {
+			got = append(got, p.Civil+" "+fmt.Sprint(len(p.Items))+" "+p.Skipped)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("plan %q has %q, want %q", flags, got, want)
+		}
+	}
+	const nothing = " 0 " + string(newsletter.SkippedNoItems)
+	ask([]string{"2026-02-03T09:00 1 ", "2026-02-05T09:00" + nothing}, "--from", "2026-02-03T08:00:00Z")
+	e.clock.move(-60 * time.Hour) // more than changes of clocks and zones can account for
+	ask([]string{"2026-02-02T09:00 1 ", "2026-02-03T09:00" + nothing, "2026-02-05T09:00" + nothing})
+	if s := e.slots("daily", "2026-02-03T08:00:00Z", 2); s[1].Civil != "2026-02-05T09:00" {
+		t.Errorf("the slots to come are %+v", s)
+	}
+}
+
 func checkPlanned(t *testing.T, e *era, p planned, made editionView) {
 	t.Helper()
 	if made.Kind != p.Kind || made.Audience != p.Readers || made.Sent != p.Readers || made.Subject != p.Subject || !made.Slot.Equal(p.At) {

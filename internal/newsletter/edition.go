@@ -26,7 +26,7 @@ const (
 	SkippedNobody   SlotFate = "skipped: no readers"
 	SkippedLate     SlotFate = "skipped: too late"
 	SkippedMissed   SlotFate = "skipped: missed"
-	SkippedForLater SlotFate = "skipped: missed, a later slot was made"
+	SkippedForLater SlotFate = "skipped: missed, a later slot stands for it"
 	SkippedNewPlan  SlotFate = "skipped: the schedule has changed, and this day had its slot"
 )
 

@@ -153,52 +153,87 @@ func (p plan) edge(slot time.Time, further func(a, b time.Time) bool) time.Time 
 	return edge
 }
 
-// changePlan goes over from the plan by which a list's slots were decided to the one in its config. The slots of the old one that have come
-// are decided by it first. Then the day counts, on the clock of either plan: it neither has its slot twice nor loses it.
-func (s *Scheduler) changePlan(ctx context.Context, l newsletter.List, next plan, mark newsletter.Mark, now time.Time) error {
-	begin := newsletter.Mark{Considered: next.position(now), Schedule: l.Schedule, Zone: l.Clock()}
-	old, err := s.planOf(ctx, l, mark)
-	if errors.Is(err, errNoPlan) { // nothing can be said about it
-		return s.ledger.SetMark(ctx, l.ID, begin)
+// back is a mark that was ahead, set back to a position: to the last slot of its day up to there, which tells that the day has had one.
+func (p plan) back(mark newsletter.Mark, position time.Time) newsletter.Mark {
+	mark.Considered = position
+	for slot := p.first(p.civil(position)); !slot.IsZero() && !slot.After(position); slot = p.schedule.Next(slot) {
+		mark.Considered = slot
 	}
-	if err != nil {
-		return err
+	if mark.Day > p.day(position) {
+		mark.Day = ""
 	}
-	if due := old.due(mark.Considered, now); len(due) > 0 {
-		return s.decideDue(ctx, l, old, due, now)
+	return mark
+}
+
+// order asks for the edition of a slot. On the readers' own clocks, a copy may be made so late; 0: as late as it is.
+func (p plan) order(l newsletter.List, slot time.Time, late time.Duration) newsletter.Order {
+	next := p.schedule.Next(slot)
+	o := newsletter.Order{List: l, Slot: newsletter.Slot{List: l.ID, Due: slot}, NextSlot: next}
+	if p.zones == nil {
+		return o
 	}
-	if begin.Day = mark.Day; old.isSlot(mark.Considered) {
-		begin.Day = old.day(mark.Considered)
+	o.Late = late
+	o.Moment = func(zone string) time.Time { return p.moment(slot, zone) }
+	if !next.IsZero() {
+		o.NextMoment = func(zone string) time.Time { return p.moment(next, zone) }
 	}
-	considered, again := next.after(old, mark.Considered, begin)
-	begin.Considered = considered
-	if len(again) > 0 {
-		s.log.Info("the schedule has changed, and the day had its edition", "list", l.ID, "slots", len(again), "until", again[len(again)-1])
+	return o
+}
+
+// change is one from the plan by which a list's slots were decided, up to a mark, to the one in its config, which would begin at another.
+type change struct {
+	old, next   plan
+	mark, begin newsletter.Mark
+}
+
+// changePlan goes over from one plan to another. The slots of the old one that have come are decided by it first. Then the day counts, on
+// the clock of either plan: it neither has its slot twice nor loses it.
+func (s *Scheduler) changePlan(ctx context.Context, l newsletter.List, c change, now time.Time) error {
+	if due := c.old.due(c.mark.Considered, now); len(due) > 0 {
+		return s.decideDue(ctx, l, c.old, due, now)
+	}
+	begin := c.begin
+	if begin.Day = c.mark.Day; c.old.isSlot(c.mark.Considered) {
+		begin.Day = c.old.day(c.mark.Considered)
+	}
+	if again := c.next.again(begin); len(again) > 0 {
+		begin.Considered = again[len(again)-1]
+		s.log.Info("the schedule has changed, and the day had its slot", "list", l.ID, "slots", len(again), "until", begin.Considered)
 		if err := s.skip(ctx, l, again, newsletter.SkippedNewPlan, now); err != nil {
 			return err
 		}
+	} else if owed := c.owed(); len(owed) > 0 { // they have come just now: however long they are over, that is not late
+		begin.Considered = owed[len(owed)-1]
+		if err := s.skip(ctx, l, owed[:len(owed)-1], newsletter.SkippedForLater, now); err != nil {
+			return err
+		}
+		if err := s.fill(ctx, c.next.order(l, begin.Considered, 0)); err != nil {
+			return err
+		}
 	}
-	s.log.Info("the schedule of a list has changed", "list", l.ID, "schedule", l.Schedule, "zone", l.Clock(), "next", next.opens(next.schedule.Next(begin.Considered)))
+	s.log.Info("the schedule of a list has changed", "list", l.ID, "schedule", l.Schedule, "zone", l.Clock(), "next", c.next.opens(c.next.schedule.Next(begin.Considered)))
 	return s.ledger.SetMark(ctx, l.ID, begin)
 }
 
-// after is where a plan takes over from an old one whose slots are decided up to decided and which has none due, and its slots to come
-// that would be the slot again of the last day that had one. Where the new plan has several slots in a day, those to come are not the
-// same one again.
-func (p plan) after(old plan, decided time.Time, begin newsletter.Mark) (considered time.Time, again []time.Time) {
-	position := begin.Considered
-	for slot := p.schedule.Next(position); p.day(slot) <= begin.Day && p.alone(slot); slot = p.schedule.Next(slot) {
-		again = append(again, slot)
+// again are the slots to come that would be the slot again of the last day that had one. Where the plan has several slots in a day, those
+// to come are not the same one again.
+func (p plan) again(begin newsletter.Mark) (slots []time.Time) {
+	for slot := p.schedule.Next(begin.Considered); p.day(slot) <= begin.Day && p.alone(slot); slot = p.schedule.Next(slot) {
+		slots = append(slots, slot)
 	}
-	if len(again) > 0 {
-		return again[len(again)-1], again
+	return slots
+}
+
+// owed are the slots of a day that are all over by the new plan, while by the old one, which has none due, its slot was still to come.
+func (c change) owed() (slots []time.Time) {
+	day := c.old.civil(c.old.schedule.Next(c.mark.Considered))
+	for slot := c.next.first(day); c.next.day(slot) == day.Format(time.DateOnly); slot = c.next.schedule.Next(slot) {
+		if slot.After(c.begin.Considered) {
+			return nil // it does not lose the day
+		}
+		slots = append(slots, slot)
 	}
-	// A day whose slot was still to come does not lose it to a time that is over.
-	lost := old.civil(old.schedule.Next(decided))
-	if slot := p.first(lost); p.day(slot) == lost.Format(time.DateOnly) && p.day(p.schedule.Next(position)) > p.day(slot) {
-		return slot.Add(-time.Millisecond), nil
-	}
-	return position, nil
+	return slots
 }
 
 // first is the first slot of the day of a civil time, or of a later day.

@@ -1,7 +1,6 @@
 package scheduler_test
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -98,10 +97,11 @@ func wantDecided(t *testing.T, n *newsroom, want ...string) {
 }
 
 const (
-	forLater = " skipped: missed, a later slot was made"
-	missed   = " skipped: missed"
-	tooLate  = " skipped: too late"
-	newPlan  = " skipped: the schedule has changed, and this day had its slot"
+	nothing  = " " + string(newsletter.SkippedNoItems)
+	forLater = " " + string(newsletter.SkippedForLater)
+	missed   = " " + string(newsletter.SkippedMissed)
+	tooLate  = " " + string(newsletter.SkippedLate)
+	newPlan  = " " + string(newsletter.SkippedNewPlan)
 )
 
 // What came while nothing ran becomes what on_missed and max_lateness say, and each slot of it has its fate.
@@ -144,176 +144,6 @@ func TestAListsFirstSlotIsItsNextOne(t *testing.T) {
 		n.until(t, at("06T12:00"))
 		wantDecided(t, n, "06T09:00 made 06T09:00")
 	}
-}
-
-// change is another plan from a moment on.
-type change struct{ at, schedule, zone string }
-
-// However the plan changes, on the clock of either a day neither has its slot twice nor loses it, and no restart makes a difference.
-func TestAChangedPlanNeitherRepeatsNorSkipsADay(t *testing.T) {
-	tests := map[string]struct {
-		from, until string
-		plans       []change
-		want        []string
-	}{
-		"to a later hour, after it was sent": {
-			"04T12:30", "06T23:00",
-			[]change{{"", "0 9 * * *", "UTC"}, {"05T10:00", "0 12 * * *", "UTC"}},
-			[]string{"05T09:00 made 05T09:00", "05T12:00" + newPlan, "06T12:00 made 06T12:00"},
-		},
-		"to an earlier hour, before it went": {
-			"04T12:30", "06T23:00",
-			[]change{{"", "0 12 * * *", "UTC"}, {"05T10:00", "0 9 * * *", "UTC"}},
-			[]string{"05T09:00 made 05T10:00", "06T09:00 made 06T09:00"},
-		},
-		"to an earlier hour, after it was sent": {
-			"04T12:30", "06T23:00",
-			[]change{{"", "0 9 * * *", "UTC"}, {"05T10:00", "0 8 * * *", "UTC"}},
-			[]string{"05T09:00 made 05T09:00", "06T08:00 made 06T08:00"},
-		},
-		"to a later hour, before it went": {
-			"04T12:30", "06T23:00",
-			[]change{{"", "0 9 * * *", "UTC"}, {"05T08:00", "0 12 * * *", "UTC"}},
-			[]string{"05T12:00 made 05T12:00", "06T12:00 made 06T12:00"},
-		},
-		"twice on one day": {
-			"04T12:30", "06T23:00",
-			[]change{{"", "0 9 * * *", "UTC"}, {"05T10:00", "0 8 * * *", "UTC"}, {"05T11:00", "0 12 * * *", "UTC"}},
-			[]string{"05T09:00 made 05T09:00", "05T12:00" + newPlan, "06T12:00 made 06T12:00"},
-		},
-		"there and back on one day": {
-			"04T12:30", "06T23:00",
-			[]change{{"", "0 9 * * *", "UTC"}, {"05T10:00", "0 12 * * *", "UTC"}, {"05T11:00", "0 9 * * *", "UTC"}},
-			[]string{"05T09:00 made 05T09:00", "05T12:00" + newPlan, "06T09:00 made 06T09:00"},
-		},
-		"by way of a plan without that day": {
-			"04T12:30", "06T23:00",
-			[]change{{"", "0 9 * * *", "UTC"}, {"05T10:00", "0 9 * * MON", "UTC"}, {"05T11:00", "0 8 * * MON", "UTC"}, {"05T12:00", "0 15 * * *", "UTC"}},
-			[]string{"05T09:00 made 05T09:00", "05T15:00" + newPlan, "06T15:00 made 06T15:00"},
-		},
-		"a weekly list to another day": {
-			"01T00:30", "12T00:00",
-			[]change{{"", "0 9 * * MON", "UTC"}, {"05T10:00", "0 9 * * WED", "UTC"}},
-			[]string{"02T09:00 made 02T09:00", "11T09:00 made 11T09:00"},
-		},
-		"from weekly to daily": {
-			"01T00:30", "07T00:00",
-			[]change{{"", "0 9 * * MON", "UTC"}, {"05T10:00", "0 9 * * *", "UTC"}},
-			[]string{"02T09:00 made 02T09:00", "06T09:00 made 06T09:00"},
-		},
-		"to several a day": {
-			"04T12:30", "05T23:00",
-			[]change{{"", "0 9 * * *", "UTC"}, {"05T10:00", "0 8,16,20 * * *", "UTC"}},
-			[]string{"05T09:00 made 05T09:00", "05T16:00 made 05T16:00", "05T20:00 made 05T20:00"},
-		},
-		"to several a day, before it went": {
-			"04T14:30", "05T20:00",
-			[]change{{"", "0 14 * * *", "UTC"}, {"05T10:00", "0 */6 * * *", "UTC"}},
-			[]string{"05T12:00 made 05T12:00", "05T18:00 made 05T18:00"},
-		},
-		"to a western zone, after it was sent": {
-			"04T12:30", "06T23:00",
-			[]change{{"", "0 9 * * *", "Europe/Berlin"}, {"05T09:00", "0 9 * * *", "America/New_York"}},
-			[]string{"05T08:00 made 05T08:00", "05T14:00" + newPlan, "06T14:00 made 06T14:00"},
-		},
-		"to an eastern zone, after it was sent": {
-			"04T14:30", "06T23:00",
-			[]change{{"", "0 9 * * *", "America/New_York"}, {"05T20:00", "0 9 * * *", "Europe/Berlin"}},
-			[]string{"05T14:00 made 05T14:00", "06T08:00 made 06T08:00"},
-		},
-		"to an eastern zone, before it went": {
-			"04T14:30", "06T23:00",
-			[]change{{"", "0 9 * * *", "America/New_York"}, {"05T10:00", "0 9 * * *", "Europe/Berlin"}},
-			[]string{"05T08:00 made 05T10:00", "06T08:00 made 06T08:00"},
-		},
-		"from where it is tomorrow": {"04T14:30", "07T00:00", []change{{"", "0 9 * * *", "Pacific/Apia"}, {"05T21:00", "0 23 * * *", "UTC"}}, // Apia: +13
-			[]string{"04T20:00 made 04T20:00", "05T20:00 made 05T20:00", "05T23:00" + newPlan, "06T23:00" + newPlan}},
-		"to the readers' clocks, after it was sent": {
-			"04T12:30", "06T19:00",
-			[]change{{"", "0 9 * * *", "Europe/Berlin"}, {"05T09:00", "0 9 * * *", "subscriber"}},
-			[]string{"05T08:00 made 05T08:00", "06T09:00 made 05T20:00"},
-		},
-		"to the readers' clocks, before it went": {
-			"04T12:30", "05T19:00",
-			[]change{{"", "0 9 * * *", "Europe/Berlin"}, {"05T07:00", "0 9 * * *", "subscriber"}},
-			[]string{"05T09:00 made 05T07:00"},
-		},
-		"from the readers' clocks, while it is under way": {
-			"04T21:00", "07T19:00",
-			[]change{{"", "0 9 * * *", "subscriber"}, {"05T21:00", "0 9 * * *", "Europe/Berlin"}},
-			[]string{"06T08:00" + newPlan, "06T09:00 made 05T20:00", "07T08:00 made 07T08:00"},
-		},
-	}
-	for name, tt := range tests {
-		for _, restart := range []bool{false, true} {
-			t.Run(fmt.Sprint(name, " restarts ", restart), func(t *testing.T) {
-				n := newNewsroom(daily, tt.from)
-				n.zones, n.restart = []string{"America/New_York", "Europe/Berlin", "Pacific/Auckland"}, restart
-				for _, c := range tt.plans {
-					if c.at != "" {
-						n.until(t, at(c.at))
-					}
-					n.change(c.schedule, c.zone)
-				}
-				n.until(t, at(tt.until))
-				wantDecided(t, n, tt.want...)
-			})
-		}
-	}
-}
-
-// What came before the plan was changed is what the old one says, also where the machine was off and the ledger fails at first.
-func TestOldSlotsAreDecidedByTheOldPlan(t *testing.T) {
-	n := newNewsroom(daily, "04T12:00")
-	n.until(t, n.now)
-	n.now = at("06T10:00")
-	n.change("0 12 * * *", "UTC")
-	n.until(t, at("07T13:00"))
-	wantDecided(t, n, "05T09:00"+forLater, "06T09:00 made 06T10:00", "06T12:00"+newPlan, "07T12:00 made 07T12:00")
-
-	n = newNewsroom(daily, "04T12:00")
-	n.zones = []string{"UTC"}
-	n.change("0 9 * * *", "subscriber")
-	n.until(t, n.now)
-	n.now = at("06T10:00")
-	n.change("0 12 * * *", "UTC")
-	n.broken = errors.New("the disk is out of order")
-	n.until(t, n.now)
-	n.broken = nil
-	n.until(t, n.now)
-	wantDecided(t, n, "05T09:00"+forLater, "06T09:00 made 06T10:00", "06T12:00"+newPlan)
-}
-
-func TestAPlanThatCannotBeReadStopsNoList(t *testing.T) {
-	n := newNewsroom(daily, "05T08:00")
-	n.marks["daily"] = newsletter.Mark{Considered: at("01T00:00"), Schedule: "0 9 * * *", Zone: "Nowhere/Atall"}
-	n.until(t, at("05T10:00"))
-	wantDecided(t, n, "05T09:00 made 05T09:00")
-}
-
-// A clock that is set back makes no slot again, and none is lost when it goes on.
-func TestAClockThatGoesBack(t *testing.T) {
-	for _, back := range []time.Duration{time.Minute, time.Hour, 24 * time.Hour, 25 * time.Hour, 3 * 24 * time.Hour, 6 * 24 * time.Hour} {
-		n := newNewsroom(daily, "01T12:00")
-		n.until(t, at("08T09:00"))
-		n.now = n.now.Add(-back)
-		n.until(t, at("10T12:00"))
-		if got, want := fmt.Sprint(due(n.orders)), "[02T09:00 03T09:00 04T09:00 05T09:00 06T09:00 07T09:00 08T09:00 09T09:00 10T09:00]"; got != want {
-			t.Errorf("the clock goes back by %v: editions for %s, want %s", back, got, want)
-		}
-	}
-}
-
-// An alert does not wait until a clock that was ahead once has come so far again.
-func TestAnAlertAfterAClockThatWasAhead(t *testing.T) {
-	n := newNewsroom(newsletter.List{ID: "urgent", Kind: newsletter.Alert, Wait: 10 * time.Minute}, "06T12:00")
-	n.alerts = []time.Time{at("06T12:00")}
-	n.until(t, at("06T13:00"))
-	n.now = at("05T12:00")
-	n.alerts = []time.Time{at("05T12:30")}
-	n.until(t, n.now)
-	n.until(t, at("05T13:00"))
-	wantDecided(t, n, "05T12:40 made 05T12:40", "06T12:10 made 06T12:10")
 }
 
 // While mail is held back nothing is decided; that is told once, and so is that it goes on.

@@ -19,18 +19,19 @@ func TestReadersClocks(t *testing.T) {
 		made     string
 		moments  map[string]string // by zone; the list is in Berlin
 		next     string
+		there    string // when that one is in New York
 	}{
 		"a common day": {"0 9 * * *", "2026-11-04T12:00:00Z", "2026-11-04T20:00:00Z", map[string]string{
 			"Pacific/Auckland": "2026-11-04T20:00:00Z", "Europe/Berlin": "2026-11-05T08:00:00Z", "America/New_York": "2026-11-05T14:00:00Z",
 			"": "2026-11-05T08:00:00Z", "Mars/Olympus": "2026-11-05T08:00:00Z",
-		}, "2026-11-06T09:00:00Z"},
+		}, "2026-11-06T09:00:00Z", "2026-11-06T14:00:00Z"},
 		"a gap in New York": {"30 2 * * *", "2026-03-07T12:30:00Z", "2026-03-07T13:30:00Z", map[string]string{
 			"America/New_York": "2026-03-08T07:00:00Z", "Europe/Berlin": "2026-03-08T01:30:00Z", "Pacific/Auckland": "2026-03-07T13:30:00Z",
-		}, "2026-03-09T02:30:00Z"},
+		}, "2026-03-09T02:30:00Z", "2026-03-09T06:30:00Z"},
 		"an hour that runs twice in New York": {"30 1 * * *", "2026-10-31T11:30:00Z", "2026-10-31T12:30:00Z", map[string]string{
 			"America/New_York": "2026-11-01T05:30:00Z", "Europe/Berlin": "2026-11-01T00:30:00Z",
-		}, "2026-11-02T01:30:00Z"},
-		"weekly": {"0 9 * * MON", "2026-11-06T12:00:00Z", "2026-11-08T20:00:00Z", map[string]string{"America/New_York": "2026-11-09T14:00:00Z"}, "2026-11-16T09:00:00Z"},
+		}, "2026-11-02T01:30:00Z", "2026-11-02T06:30:00Z"},
+		"weekly": {"0 9 * * MON", "2026-11-06T12:00:00Z", "2026-11-08T20:00:00Z", map[string]string{"America/New_York": "2026-11-09T14:00:00Z"}, "2026-11-16T09:00:00Z", "2026-11-16T14:00:00Z"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -52,13 +53,16 @@ func TestReadersClocks(t *testing.T) {
 					t.Errorf("in %q its moment is %s, want %s", zone, got, want)
 				}
 			}
+			if got := o.NextMoment("America/New_York").UTC().Format(time.RFC3339); got != tt.there {
+				t.Errorf("in New York the next one's moment is %s, want %s", got, tt.there)
+			}
 		})
 	}
 }
 
-// Late copies follow what becomes of missed slots: a copy whose moment is over is not made where those are skipped.
+// What is made goes to everybody, however late that is for some; where missed slots are skipped, a copy whose moment is over is not made.
 func TestReadersClocksAfterDowntime(t *testing.T) {
-	for onMissed, late := range map[newsletter.OnMissed]time.Duration{newsletter.MissedLatest: 12 * time.Hour, newsletter.MissedSkip: 2 * time.Minute} {
+	for onMissed, late := range map[newsletter.OnMissed]time.Duration{newsletter.MissedLatest: 0, newsletter.MissedSkip: 2 * time.Minute} {
 		list := daily
 		list.OnMissed = onMissed
 		n := newNewsroom(list, "04T12:00")

@@ -18,8 +18,11 @@ type Ledger interface {
 	Mark(ctx context.Context, list string, begin newsletter.Mark) (newsletter.Mark, error)
 	// SetMark sets it, back too.
 	SetMark(ctx context.Context, list string, mark newsletter.Mark) error
-	// Skip decides that slots get no edition.
+	// Skip decides that slots get no edition. Those that are decided already stay as they are, but for those that were skipped by a
+	// clock that showed a later time than now: they are decided anew.
 	Skip(ctx context.Context, slots []newsletter.Decided, now time.Time) error
+	// Untimely is the first of a list's own slots after an instant that was skipped so, or newsletter.ErrNotFound.
+	Untimely(ctx context.Context, list string, after, now time.Time) (time.Time, error)
 }
 
 // Press makes editions (package edition).
@@ -155,8 +158,14 @@ func (s *Scheduler) decideAlert(ctx context.Context, l newsletter.List) (time.Ti
 	if err != nil {
 		return time.Time{}, err
 	}
-	if mark, err = s.rewound(ctx, l, mark, now, 0); err != nil { // an alert is never decided before its time
-		return time.Time{}, err
+	if ahead := mark.Considered.Sub(now); ahead > 0 { // an alert is never decided before its time
+		if ahead > mostAhead {
+			s.tellWrongClock(l, mark)
+		}
+		mark.Considered = now
+		if err := s.ledger.SetMark(ctx, l.ID, mark); err != nil {
+			return time.Time{}, err
+		}
 	}
 	next, err := s.press.AlertDue(ctx, l, mark.Considered)
 	switch {
@@ -183,41 +192,69 @@ func (s *Scheduler) decideAlert(ctx context.Context, l newsletter.List) (time.Ti
 	return next, nil
 }
 
-// mostAhead is how far the decided slots of a digest may lie ahead of the clock before that is taken for a clock that was wrong. Clocks are
-// set back by an hour or two now and then, the readers of the most eastern zone leave, a day before the next ones; and no slot is decided
-// twice for that: list and instant are its identity.
+// mostAhead is how far the decided slots of a digest may lie ahead of the clock before that alone says that a clock was wrong: the readers
+// of the most eastern zone leave, a day before the next ones, and a change of plan skips what is left of a day. Nearer than that, slots
+// that were skipped at a later time than now say so.
 const mostAhead = 48 * time.Hour
 
-// rewound is a list's mark, set back where the clock was more than that ahead when it was set.
-func (s *Scheduler) rewound(ctx context.Context, l newsletter.List, mark newsletter.Mark, now time.Time, most time.Duration) (newsletter.Mark, error) {
-	ahead := mark.Considered.Sub(now)
-	if ahead <= most {
+func (s *Scheduler) tellWrongClock(l newsletter.List, mark newsletter.Mark) {
+	s.log.Error("the slots of a list are decided ahead: this machine's clock was wrong once; those that were skipped then are decided anew", "list", l.ID, "until", mark.Considered)
+}
+
+// rewound is a list's mark, set back where a clock that was ahead has left it. What that clock skipped is decided anew when it comes; what
+// it made is made, since list and instant are the identity of a slot.
+func (s *Scheduler) rewound(ctx context.Context, l newsletter.List, p plan, mark newsletter.Mark, now time.Time) (newsletter.Mark, error) {
+	position := p.position(now)
+	ahead := mark.Considered.Sub(position)
+	if ahead <= 0 {
 		return mark, nil
 	}
 	if ahead > mostAhead {
-		s.log.Error("the slots of a list are decided far ahead: this machine's clock was wrong once; going on from now", "list", l.ID, "until", mark.Considered)
+		s.tellWrongClock(l, mark)
+		return p.back(mark, position), nil
 	}
-	mark.Considered = now
-	return mark, s.ledger.SetMark(ctx, l.ID, mark)
+	first, err := s.ledger.Untimely(ctx, l.ID, position, now)
+	switch {
+	case errors.Is(err, newsletter.ErrNotFound):
+		return mark, nil
+	case err != nil || first.After(mark.Considered):
+		return mark, err
+	}
+	s.tellWrongClock(l, mark)
+	mark.Considered = first.Add(-time.Millisecond)
+	return mark, nil
 }
 
 // decideDigest decides the slots of a list that have come.
 func (s *Scheduler) decideDigest(ctx context.Context, l newsletter.List) (time.Time, error) {
 	now := s.now()
-	p, err := s.planOf(ctx, l, newsletter.Mark{Schedule: l.Schedule, Zone: l.Clock()})
+	next, err := s.planOf(ctx, l, newsletter.Mark{Schedule: l.Schedule, Zone: l.Clock()})
 	if err != nil {
 		return time.Time{}, err
 	}
-	begin := p.position(now) // a new list's first slot is its next one
-	mark, err := s.ledger.Mark(ctx, l.ID, newsletter.Mark{Considered: begin, Schedule: l.Schedule, Zone: l.Clock()})
+	begin := newsletter.Mark{Considered: next.position(now), Schedule: l.Schedule, Zone: l.Clock()} // a new list's first slot is its next one
+	mark, err := s.ledger.Mark(ctx, l.ID, begin)
 	if err != nil {
 		return time.Time{}, err
 	}
-	if mark, err = s.rewound(ctx, l, mark, begin, mostAhead); err != nil {
-		return time.Time{}, err
+	p, changed := next, mark.Schedule != begin.Schedule || mark.Zone != begin.Zone
+	if changed {
+		p, err = s.planOf(ctx, l, mark)
 	}
-	if mark.Schedule != l.Schedule || mark.Zone != l.Clock() {
-		return now, s.changePlan(ctx, l, p, mark, now)
+	if errors.Is(err, errNoPlan) { // nothing can be said about the old one
+		return now, s.ledger.SetMark(ctx, l.ID, begin)
+	}
+	back := mark
+	if err == nil {
+		back, err = s.rewound(ctx, l, p, mark, now)
+	}
+	switch {
+	case err != nil:
+		return time.Time{}, err
+	case back != mark:
+		return now, s.ledger.SetMark(ctx, l.ID, back)
+	case changed:
+		return now, s.changePlan(ctx, l, change{old: p, next: next, mark: mark, begin: begin}, now)
 	}
 	if due := p.due(mark.Considered, now); len(due) > 0 {
 		return now, s.decideDue(ctx, l, p, due, now)
@@ -229,15 +266,14 @@ func (s *Scheduler) decideDigest(ctx context.Context, l newsletter.List) (time.T
 // the others.
 func (s *Scheduler) decideDue(ctx context.Context, l newsletter.List, p plan, due []time.Time, now time.Time) error {
 	latest, missed := due[len(due)-1], due[:len(due)-1]
-	fate := newsletter.SkippedForLater
-	late := now.Sub(p.closes(latest))
+	fate, late, most := newsletter.SkippedForLater, now.Sub(p.closes(latest)), time.Duration(0) // with its edition each reader's copy goes
 	switch {
 	case late > lateness(l):
 		missed, fate = due, newsletter.SkippedLate
 	case l.OnMissed == newsletter.MissedSkip && late > punctual:
 		missed, fate = due, newsletter.SkippedMissed
 	case l.OnMissed == newsletter.MissedSkip:
-		fate = newsletter.SkippedMissed
+		fate, most = newsletter.SkippedMissed, punctual
 	}
 	if len(missed) > 0 {
 		s.log.Warn("slots were missed", "list", l.ID, "slots", len(missed), "from", missed[0], "until", missed[len(missed)-1], "fate", fate)
@@ -248,14 +284,7 @@ func (s *Scheduler) decideDue(ctx context.Context, l newsletter.List, p plan, du
 	if len(missed) == len(due) {
 		return nil
 	}
-	order := newsletter.Order{List: l, Slot: newsletter.Slot{List: l.ID, Due: latest}, NextSlot: p.schedule.Next(latest)}
-	if p.zones != nil {
-		order.Moment, order.Late = func(zone string) time.Time { return p.moment(latest, zone) }, lateness(l)
-		if l.OnMissed == newsletter.MissedSkip {
-			order.Late = punctual
-		}
-	}
-	return s.fill(ctx, order)
+	return s.fill(ctx, p.order(l, latest, most))
 }
 
 // skipAtOnce bounds how many slots one transaction decides.
@@ -288,7 +317,8 @@ func (s *Scheduler) fill(ctx context.Context, order newsletter.Order) error {
 	case errors.As(err, &none):
 		s.log.Info("slot skipped", "list", slot.List, "kind", kind, "slot", slot.Due, "fate", none.Fate)
 		err = s.ledger.Skip(ctx, []newsletter.Decided{{Slot: slot, Fate: none.Fate}}, s.now())
-	case errors.Is(err, newsletter.ErrSlotTaken): // another process decided it between the look and the deed
+	case errors.Is(err, newsletter.ErrSlotTaken): // by another process between the look and the deed, or by a clock that was ahead
+		s.log.Info("slot is decided already", "list", slot.List, "kind", kind, "slot", slot.Due)
 		return s.ledger.Skip(ctx, []newsletter.Decided{{Slot: slot, Fate: newsletter.MadeEdition}}, s.now())
 	case err == nil:
 		s.log.Info("edition made", "list", slot.List, "kind", kind, "slot", slot.Due, "edition", id)

@@ -20,11 +20,12 @@ type ledger struct {
 	marks map[string]newsletter.Mark
 	held  string
 	fates map[newsletter.Slot]newsletter.SlotFate
-	fail  int // how many calls fail
+	since map[newsletter.Slot]time.Time // when each was decided
+	fail  int                           // how many calls fail
 }
 
 func newLedger() *ledger {
-	return &ledger{marks: map[string]newsletter.Mark{}, fates: map[newsletter.Slot]newsletter.SlotFate{}}
+	return &ledger{marks: map[string]newsletter.Mark{}, fates: map[newsletter.Slot]newsletter.SlotFate{}, since: map[newsletter.Slot]time.Time{}}
 }
 
 func (l *ledger) Beat(context.Context, time.Time) (string, error) { return l.held, nil }
@@ -45,13 +46,25 @@ func (l *ledger) SetMark(_ context.Context, list string, m newsletter.Mark) erro
 	return nil
 }
 
-func (l *ledger) Skip(_ context.Context, slots []newsletter.Decided, _ time.Time) error {
+func (l *ledger) Skip(_ context.Context, slots []newsletter.Decided, now time.Time) error {
 	for _, d := range slots {
-		if err := l.decide(d.Slot, d.Fate); err != nil {
+		if err := l.decide(d.Slot, d.Fate, now); err != nil {
 			l.consider(d.Slot)
 		}
 	}
 	return nil
+}
+
+func (l *ledger) Untimely(_ context.Context, list string, after, now time.Time) (first time.Time, err error) {
+	for slot, fate := range l.fates {
+		if slot.List == list && slot.Follows == 0 && fate != newsletter.MadeEdition && slot.Due.After(after) && l.since[slot].After(now) && (first.IsZero() || slot.Due.Before(first)) {
+			first = slot.Due
+		}
+	}
+	if first.IsZero() {
+		return first, newsletter.ErrNotFound
+	}
+	return first, nil
 }
 
 func (l *ledger) consider(slot newsletter.Slot) {
@@ -62,11 +75,11 @@ func (l *ledger) consider(slot newsletter.Slot) {
 	}
 }
 
-func (l *ledger) decide(slot newsletter.Slot, fate newsletter.SlotFate) error {
-	if _, done := l.fates[slot]; done {
+func (l *ledger) decide(slot newsletter.Slot, fate newsletter.SlotFate, now time.Time) error {
+	if was, done := l.fates[slot]; done && (was == newsletter.MadeEdition || !l.since[slot].After(now)) {
 		return newsletter.ErrSlotTaken
 	}
-	l.fates[slot] = fate
+	l.fates[slot], l.since[slot] = fate, now
 	l.consider(slot)
 	return nil
 }
@@ -75,6 +88,7 @@ func (l *ledger) decide(slot newsletter.Slot, fate newsletter.SlotFate) error {
 type press struct {
 	*ledger
 	empty  bool
+	jammed int         // how many editions fail
 	alerts []time.Time // when urgent actions began to wait
 	zones  []string
 	owed   []newsletter.Order   // reminders
@@ -89,15 +103,19 @@ func (p *press) Print(_ context.Context, o newsletter.Order) (newsletter.Edition
 	if p.spoilt != 0 && o.Slot.Follows == p.spoilt {
 		return 0, errors.New("there is no template")
 	}
+	if p.jammed > 0 {
+		p.jammed--
+		return 0, errors.New("the press is jammed")
+	}
 	if p.empty {
 		return 0, &newsletter.NoEdition{Fate: newsletter.SkippedNoItems}
-	}
-	if err := p.decide(o.Slot, newsletter.MadeEdition); err != nil {
-		return 0, err
 	}
 	now := time.Now
 	if p.clock != nil {
 		now = p.clock
+	}
+	if err := p.decide(o.Slot, newsletter.MadeEdition, now()); err != nil {
+		return 0, err
 	}
 	p.orders, p.at = append(p.orders, o), append(p.at, now())
 	return newsletter.EditionID(len(p.orders)), nil

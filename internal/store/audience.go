@@ -50,7 +50,11 @@ func (s *Store) Zones(ctx context.Context, list string) ([]string, error) {
 func mayBeMailed(q newsletter.AudienceQuestion, n int) string {
 	condition := `c.list = $` + strconv.Itoa(n) + ` AND c.state = 'confirmed' AND NOT EXISTS (SELECT 1 FROM suppressions x WHERE x.address_hash = r.address_hash)`
 	if q.Follows != 0 {
-		condition += fmt.Sprintf(` AND EXISTS (SELECT 1 FROM deliveries f WHERE f.edition = %d AND f.subscriber = c.subscriber AND f.state IN ('sent', 'unknown'))`, q.Follows)
+		has := `'sent', 'unknown'`
+		if q.Waiting {
+			has += `, 'pending', 'claimed'`
+		}
+		condition += fmt.Sprintf(` AND EXISTS (SELECT 1 FROM deliveries f WHERE f.edition = %d AND f.subscriber = c.subscriber AND f.state IN (%s))`, q.Follows, has)
 	}
 	return condition
 }
@@ -63,7 +67,8 @@ func zoneOf(q newsletter.AudienceQuestion) string {
 }
 
 // historyOf is what a reader has had and done, as far as a question asks for it: words such as g12.3 for variant 3 of edition 12 that she
-// got, b12.3 for one that she was barred from, and d7 for action 7 that she has taken.
+// got, b12.3 for one that she was barred from, d7 for action 7 that she has taken, and lweekly:["iran"] for her subscription to the list
+// weekly with its topics. Neither the ids of lists nor the slugs of topics have spaces.
 func historyOf(q newsletter.AudienceQuestion) string {
 	var sources []string
 	if len(q.Alerts) > 0 {
@@ -74,33 +79,59 @@ func historyOf(q newsletter.AudienceQuestion) string {
 	if len(q.Done) > 0 {
 		sources = append(sources, `SELECT 'd' || CAST(h.item AS TEXT) AS word FROM item_done h WHERE h.item IN `+among(q.Done)+` AND h.subscriber = c.subscriber`)
 	}
+	if len(q.Lists) > 0 {
+		sources = append(sources, `SELECT 'l' || h.list || ':' || h.topics AS word FROM subscriptions h
+			WHERE h.list IN `+quoted(q.Lists)+` AND h.state = 'confirmed' AND h.subscriber = c.subscriber`)
+	}
 	if len(sources) == 0 {
 		return `''`
 	}
 	return `COALESCE((SELECT string_agg(word, ' ' ORDER BY word) FROM (` + strings.Join(sources, ` UNION ALL `) + `) w), '')`
 }
 
+// quoted writes words as the right side of an IN.
+func quoted(words []string) string {
+	var literals []string
+	for _, w := range words {
+		literals = append(literals, `'`+strings.ReplaceAll(w, `'`, `''`)+`'`)
+	}
+	return `(` + strings.Join(literals, `,`) + `)`
+}
+
 func parseHistory(history string, a *newsletter.Audience) error {
 	for word := range strings.FieldsSeq(history) {
-		first, second, _ := strings.Cut(word[1:], ".")
-		n, err := strconv.ParseInt(first, 10, 64)
-		variant := 0
-		if err == nil && second != "" {
-			variant, err = strconv.Atoi(second)
+		var err error
+		switch rest := word[1:]; word[0] {
+		case 'g':
+			a.Got, err = appendCopy(a.Got, rest)
+		case 'b':
+			a.Barred, err = appendCopy(a.Barred, rest)
+		case 'd':
+			var id int64
+			id, err = strconv.ParseInt(rest, 10, 64)
+			a.Done = append(a.Done, newsletter.ItemID(id))
+		case 'l':
+			if a.Lists == nil {
+				a.Lists = map[string][]string{}
+			}
+			list, topics, _ := strings.Cut(rest, ":")
+			a.Lists[list], err = parseWords(topics)
 		}
 		if err != nil {
 			return fmt.Errorf("reading what readers have had: %w", err)
 		}
-		switch c := (newsletter.Copy{Edition: newsletter.EditionID(n), Variant: newsletter.VariantID(variant)}); word[0] {
-		case 'g':
-			a.Got = append(a.Got, c)
-		case 'b':
-			a.Barred = append(a.Barred, c)
-		case 'd':
-			a.Done = append(a.Done, newsletter.ItemID(n))
-		}
 	}
 	return nil
+}
+
+func appendCopy(copies []newsletter.Copy, word string) ([]newsletter.Copy, error) {
+	edition, variant, _ := strings.Cut(word, ".")
+	e, err := strconv.ParseInt(edition, 10, 64)
+	if err != nil {
+		return nil, err
+	}
+	v, err := strconv.Atoi(variant)
+	return append(copies, newsletter.Copy{Edition: newsletter.EditionID(e), Variant: newsletter.VariantID(v)}), err
 }
 
 // formatHistory is the opposite of parseHistory: what historyOf says of the group's readers.
@@ -114,6 +145,9 @@ func formatHistory(a newsletter.Audience) string {
 	}
 	for _, id := range a.Done {
 		words = append(words, fmt.Sprintf("d%d", id))
+	}
+	for list, topics := range a.Lists {
+		words = append(words, "l"+list+":"+formatWords(topics))
 	}
 	slices.Sort(words)
 	return strings.Join(words, " ")

@@ -31,7 +31,7 @@ func scanMark(row *sql.Row) (m newsletter.Mark, err error) {
 	return m, err
 }
 
-// SetMark sets a list's mark, back too. Slots that are decided stay so.
+// SetMark sets a list's mark, back too. Slots that are decided stay so, but for those of which Untimely speaks.
 func (s *Store) SetMark(ctx context.Context, list string, m newsletter.Mark) error {
 	if _, err := s.write.ExecContext(ctx, `UPDATE lists SET considered = $1, schedule = $2, zone = $3, day = $4 WHERE id = $5`,
 		millis(m.Considered), m.Schedule, m.Zone, m.Day, list); err != nil {
@@ -40,7 +40,8 @@ func (s *Store) SetMark(ctx context.Context, list string, m newsletter.Mark) err
 	return nil
 }
 
-// Skip decides that slots get no edition, all in one transaction. Those that are decided already stay as they are.
+// Skip decides that slots get no edition, all in one transaction. Those that are decided already stay as they are, but for those that a
+// clock that was ahead has skipped.
 func (s *Store) Skip(ctx context.Context, decided []newsletter.Decided, now time.Time) error {
 	return s.transact(ctx, "skipping slots", func(tx *sql.Tx) error {
 		for _, d := range decided {
@@ -55,10 +56,30 @@ func (s *Store) Skip(ctx context.Context, decided []newsletter.Decided, now time
 	})
 }
 
-// decide writes down what became of a slot. It returns newsletter.ErrSlotTaken when the slot is decided already.
+// Untimely is the first of a list's own slots after an instant that was skipped at a later time than now, by a clock that was ahead; or
+// newsletter.ErrNotFound. It is decided anew when it comes.
+func (s *Store) Untimely(ctx context.Context, list string, after, now time.Time) (time.Time, error) {
+	var due int64
+	err := s.read.QueryRowContext(ctx, `SELECT due FROM slots
+		WHERE list = $1 AND due > $2 AND follows = 0 AND edition IS NULL AND decided > $3 ORDER BY due LIMIT 1`, list, millis(after), millis(now)).Scan(&due)
+	if errors.Is(err, sql.ErrNoRows) {
+		return time.Time{}, newsletter.ErrNotFound
+	}
+	if err != nil {
+		return time.Time{}, fmt.Errorf("finding slots of %s that were skipped before their time: %w", list, err)
+	}
+	return instant(due), nil
+}
+
+// decide writes down what became of a slot. It returns newsletter.ErrSlotTaken when the slot is decided already. A slot that was skipped
+// at a later time than now is not: a clock that was ahead has skipped it, and it is decided anew now that it has come. One that got an
+// edition keeps it, whatever the clock was.
 func decide(ctx context.Context, tx *sql.Tx, slot newsletter.Slot, fate newsletter.SlotFate, now time.Time) error {
 	n := 0
-	err := countRows(&n)(tx.ExecContext(ctx, `INSERT INTO slots (list, due, follows, fate, decided) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
+	err := countRows(&n)(tx.ExecContext(ctx, `
+		INSERT INTO slots (list, due, follows, fate, decided) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (list, due, follows) DO UPDATE SET fate = excluded.fate, decided = excluded.decided
+			WHERE slots.edition IS NULL AND slots.decided > excluded.decided`,
 		slot.List, millis(slot.Due), slot.Follows, fate, millis(now)))
 	if err == nil && n == 0 {
 		return newsletter.ErrSlotTaken
