@@ -15,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"dispatcher/internal/newsletter"
+	"dispatcher/internal/smtptest"
 	"dispatcher/internal/store"
 )
 
@@ -56,14 +57,17 @@ func (a *ages) foretold(until time.Time) (short []inShort) {
 	return short
 }
 
-// lived are the editions that are made until an instant, where mail goes out at once, with how many of some readers were kept from each.
+// lived are the editions that are made until an instant, where mail goes out in good time, with how many of some readers were kept from each.
 func (a *ages) lived(ids []newsletter.SubscriberID, until time.Time) (short []inShort) {
 	a.t.Helper()
 	old := len(a.editions())
-	for next := a.now; !next.IsZero() && !next.After(until); {
+	for next := a.now; !next.After(until); {
 		a.now = later(a.now, next)
 		next = a.scheduler.Look(a.t.Context())
 		a.handOver(newsletter.AlertLane)
+		if soon := a.now.Add(6 * time.Hour); next.IsZero() || soon.Before(next) { // copies may wait for the end of the night
+			next = soon
+		}
 	}
 	a.now = until
 	barred := map[newsletter.EditionID]int{}
@@ -234,6 +238,94 @@ func TestPlanFailsWithTheStore(t *testing.T) {
 				t.Errorf("plan without %s: %+v", tt.table, r)
 			}
 		})
+	}
+}
+
+// nine lets a serve begin with a daily list at ten to nine, and then make its edition of nine.
+func (e *era) nine(list string) {
+	e.t.Helper()
+	e.life(func(serve *daemon) {
+		eventually(e.t, "serve has begun with "+list, func() bool {
+			s, err := store.Open(e.t.Context(), filepath.Join(e.dir, "data"), e.clock.now())
+			if err != nil {
+				e.t.Fatal(err)
+			}
+			defer s.Close()
+			marks, err := s.Marks(e.t.Context())
+			return err == nil && !marks[list].Considered.IsZero()
+		})
+		e.clock.move(10 * time.Minute)
+		e.sent(serve, list, 1)
+	})
+}
+
+// Plan goes on from what serve has decided, however far its own clock goes on while it is read.
+func TestPlanBeginsAfterWhatIsDecided(t *testing.T) {
+	notUnderRace(t)
+	relay := newRelay(t, smtptest.Config{})
+	e := newEra(t, relay.Port, instantOf(t, "2026-02-01T08:50:00Z"), "  - {id: daily, schedule: \"0 9 * * *\", timezone: UTC}\n")
+	e.ok("subscribers", "import", e.write("readers.csv", "email,lists\nreader1@example.net,daily\n"), "--confirmed", "form")
+	e.bring(anArticle("pier", e.clock.now()))
+	e.nine("daily")
+	e.bring(anArticle("quay", e.clock.now()))
+	e.write("config.yaml", strings.Replace(e.config, "0 9 * * *", "0 17 * * *", 1))
+	tomorrow, next := "2026-02-02T17:00", "2026-02-03T17:00"
+	plans := func(flags ...string) (got []string) {
+		t.Helper()
+		var rows []planned
+		e.clock.move(time.Millisecond)
+		e.okJSON(&rows, append([]string{"plan"}, flags...)...)
+		for _, r := range rows {
+			if r.Skipped != string(newsletter.SkippedNewPlan) {
+				got = append(got, r.Civil)
+			}
+		}
+		return got
+	}
+	check := func(want []string, flags ...string) {
+		t.Helper()
+		if got := plans(flags...); !slices.Equal(got, want) {
+			t.Errorf("plan %q has %q, want %q", flags, got, want)
+		}
+	}
+	checkAll := func() {
+		t.Helper()
+		check([]string{tomorrow, next}, "--until", "2026-02-04")
+		check([]string{tomorrow, next}, "--slots", "2")
+		check([]string{tomorrow}, "--slots", "5", "--until", "2026-02-03")
+	}
+	checkAll() // as serve is going to decide
+	e.life(func(serve *daemon) { serve.says("the schedule of a list has changed") })
+	checkAll()
+}
+
+// What was decided once is not to come again, though the clock was set back.
+func TestPlanHasNoSlotThatIsDecided(t *testing.T) {
+	notUnderRace(t)
+	relay := newRelay(t, smtptest.Config{})
+	e := newEra(t, relay.Port, instantOf(t, "2026-02-04T08:50:00Z"), "  - {id: daily, schedule: \"0 9 * * *\", timezone: UTC}\n")
+	e.ok("subscribers", "import", e.write("readers.csv", "email,lists\nreader1@example.net,daily\n"), "--confirmed", "form")
+	e.bring(anArticle("pier", e.clock.now()))
+	e.nine("daily")
+	e.bring(anArticle("quay", e.clock.now()))
+	ask := func(want []string, flags ...string) {
+		t.Helper()
+		var plan []planned
+		e.okJSON(&plan, append([]string{"plan", "--until", "2026-02-05T12:00:00Z"}, flags...)...)
+		var got []string
+		for _, p := range plan {
+			got = append(got, p.Civil+" "+fmt.Sprint(len(p.Items))+" "+p.Skipped)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("plan %q has %q, want %q", flags, got, want)
+		}
+	}
+	const nothing = " 0 " + string(newsletter.SkippedNoItems)
+	ask([]string{"2026-02-03T09:00 1 ", "2026-02-05T09:00" + nothing}, "--from", "2026-02-03T08:00:00Z")
+	e.clock.move(-60 * time.Hour) // more than changes of clocks and zones can account for
+	ask([]string{"2026-02-02T09:00 1 ", "2026-02-03T09:00" + nothing, "2026-02-05T09:00" + nothing})
+	if s := e.slots("daily", "2026-02-03T08:00:00Z", 2); s[1].Civil != "2026-02-05T09:00" {
+		t.Errorf("the slots to come are %+v", s)
 	}
 }
 
