@@ -74,9 +74,8 @@ func newForesight(ctx context.Context, o *office, from time.Time) (*foresight, e
 			return nil, err
 		}
 		for _, d := range decided {
-			skipped := d.Fate != newsletter.MadeEdition && d.Fate != newsletter.SkippedNewPlan
-			if again := err == nil && skipped && !d.Slot.Due.Before(untimely); !again { // what a wrong clock skipped is decided anew
-				f.taken[named(d.Slot)] = true
+			if d.Fate == newsletter.MadeEdition || d.Fate == newsletter.SkippedNewPlan || err != nil || d.Slot.Due.Before(untimely) {
+				f.taken[named(d.Slot)] = true // what a wrong clock skipped is decided anew
 			}
 		}
 	}

@@ -273,6 +273,26 @@ func TestPlanOfAnAlertThatNobodyReads(t *testing.T) {
 	}
 }
 
+// What a clock that was ahead has skipped is to come.
+func TestPlanHasWhatAWrongClockSkipped(t *testing.T) {
+	a := newAges(t, t.TempDir(), time.Date(2026, time.March, 2, 0, 0, 30, 0, time.UTC), `
+  - {id: daily, title: Daily, schedule: "0 9 * * *"}
+`)
+	defer a.close()
+	id := a.join(1, "", map[string][]string{"daily": nil})
+	a.until(a.now)
+	a.news(1)
+	wrong := []newsletter.Decided{{Slot: newsletter.Slot{List: "daily", Due: time.Date(2026, time.March, 2, 9, 0, 0, 0, time.UTC)}, Fate: newsletter.SkippedForLater}}
+	if err := a.store.Skip(t.Context(), wrong, a.now.AddDate(0, 0, 9)); err != nil {
+		t.Fatal(err)
+	}
+	end := a.now.AddDate(0, 0, 3)
+	plan := a.foretold(end)
+	if made := a.lived([]newsletter.SubscriberID{id}, end); len(plan) != 1 || !slices.Equal(plan, made) || !plan[0].Made.Equal(wrong[0].Slot.Due) {
+		t.Errorf("plan has %+v, serve makes %+v", plan, made)
+	}
+}
+
 // After a standstill plan says what becomes of each slot that was missed, at its own time, and when the edition for all of them goes.
 func TestPlanAfterAStandstill(t *testing.T) {
 	notUnderRace(t)
