@@ -91,6 +91,7 @@ func (a *ages) lived(ids []newsletter.SubscriberID, until time.Time) (short []in
 
 // What two readers of the weekly list have in common says nothing about the alert: one of them does not get it.
 func TestPlanTellsReadersApartByTheirOtherLists(t *testing.T) {
+	notUnderRace(t)
 	monday := time.Date(2026, time.March, 2, 0, 0, 30, 0, time.UTC)
 	const config = `
   - {id: weekly, title: Weekly, schedule: Mon 09:00}
@@ -127,6 +128,7 @@ topics: [{id: iran}, {id: press}]
 
 // What an edition to come brings or is kept from goes by what its readers will have had, which others may not tell by themselves.
 func TestPlanFollowsWhatReadersWillHaveHad(t *testing.T) {
+	notUnderRace(t)
 	midnight := time.Date(2026, time.March, 2, 0, 0, 30, 0, time.UTC)
 	for name, tt := range map[string]struct {
 		lists   string
@@ -176,6 +178,7 @@ alerts: {at_most: 1 per 24h}
 
 // The reminder of an alert that is on its way is for those to whom it is on its way. One that nobody is to get is told once.
 func TestPlanRemindsOfAnAlertThatIsOnItsWay(t *testing.T) {
+	notUnderRace(t)
 	for _, tt := range []struct {
 		state newsletter.State
 		want  []string
@@ -223,6 +226,7 @@ func inDatabase(t *testing.T, path, statement string) {
 
 // Where the store cannot be read plan fails, and no list is missing from what it prints.
 func TestPlanFailsWithTheStore(t *testing.T) {
+	notUnderRace(t)
 	const digest, local, alert = `  - {id: daily, schedule: "0 9 * * *"}`, `  - {id: theirs, schedule: "0 9 * * *", timezone: subscriber}`, `  - {id: urgent, kind: alert, reminder: 24h}`
 	for name, tt := range map[string]struct{ list, table string }{
 		"zones":     {local, "subscriptions"},

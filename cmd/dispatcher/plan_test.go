@@ -34,6 +34,7 @@ func (e *era) slots(list, from string, n int) (all []slotAt) {
 }
 
 func TestPlannedSlotsKeepToTheWallClock(t *testing.T) {
+	notUnderRace(t)
 	e := newEra(t, 1, instantOf(t, "2026-02-01T12:00:00Z"), clockLists)
 	for _, tt := range []struct {
 		list, from string
@@ -81,6 +82,7 @@ func TestAPlannedWeekIsNeverLost(t *testing.T) {
 }
 
 func TestPlannedSlotsAreListCivilAtZone(t *testing.T) {
+	notUnderRace(t)
 	e := newEra(t, 1, instantOf(t, "2026-02-01T12:00:00Z"), clockLists)
 	var rows []map[string]any
 	e.okJSON(&rows, "plan", "--slots", "2")
@@ -129,6 +131,7 @@ func TestPlanRefusesWhatItCannotFollow(t *testing.T) {
 
 // plan stores nothing: the database is the same, byte by byte, and so serve begins as if nobody had looked.
 func TestPlanWritesNothing(t *testing.T) {
+	notUnderRace(t)
 	e := newEra(t, 1, instantOf(t, "2026-02-01T12:00:00Z"), clockLists)
 	e.ok("subscribers", "import", e.write("readers.csv", "email,lists\nreader1@example.net,weekly;gap;urgent\n"), "--confirmed", "form")
 	e.bring(anArticle("pier", e.clock.now()), anAction("bell", e.clock.now().Add(72*time.Hour), true))
@@ -180,6 +183,7 @@ func TestServeDoesWhatPlanSays(t *testing.T) {
 
 // What an alert to come will have brought is no news in the digest after it, and counts for at_most.
 func TestPlanKnowsWhatReadersWillHaveHad(t *testing.T) {
+	notUnderRace(t)
 	e := newEra(t, 1, instantOf(t, "2026-02-01T12:00:00Z"), "  - {id: weekly, schedule: Mon 09:00, timezone: Europe/Berlin}\n  - {id: urgent, kind: alert, wait: 10m, reminder: 23h}\n")
 	e.write("config.yaml", e.config+"\nalerts: {at_most: 1 per 4d}\n")
 	e.ok("subscribers", "import", e.readers(3), "--confirmed", "form")
@@ -197,6 +201,7 @@ func TestPlanKnowsWhatReadersWillHaveHad(t *testing.T) {
 
 // Of one list, too: the readers of a list have what they have had of the others.
 func TestPlanOfOneListKnowsTheOthers(t *testing.T) {
+	notUnderRace(t)
 	e := newEra(t, 1, instantOf(t, "2026-02-01T12:00:00Z"), "  - {id: weekly, schedule: Mon 09:00, timezone: Europe/Berlin}\n  - {id: urgent, kind: alert, wait: 10m}\n")
 	e.ok("subscribers", "import", e.readers(3), "--confirmed", "form")
 	e.bring(anAction("bell", e.clock.now().Add(4*24*time.Hour), true))
@@ -230,6 +235,7 @@ func checkPlanned(t *testing.T, e *era, p planned, made editionView) {
 
 // A relay whose quota does not let an edition out in time is told of before the edition is made.
 func TestPlanWarnsOfARelayThatIsTooSlow(t *testing.T) {
+	notUnderRace(t)
 	e := newEra(t, 1, instantOf(t, "2026-02-01T12:00:00Z"), "  - {id: daily, schedule: \"0 9 * * *\"}\n")
 	plenty := e.config
 	e.config = strings.Replace(plenty, "port: 1}", "port: 1, per_day: 2}", 1)
@@ -262,6 +268,7 @@ func TestPlanWarnsOfARelayThatIsTooSlow(t *testing.T) {
 
 // Where nothing can go, plan says so once and not at each look.
 func TestPlanOfAnAlertThatNobodyReads(t *testing.T) {
+	notUnderRace(t)
 	e := newEra(t, 1, instantOf(t, "2026-02-01T12:00:00Z"), clockLists)
 	e.bring(anAction("bell", e.clock.now().Add(5*24*time.Hour), true))
 	var plan []planned
@@ -275,6 +282,7 @@ func TestPlanOfAnAlertThatNobodyReads(t *testing.T) {
 
 // What a clock that was ahead has skipped is to come.
 func TestPlanHasWhatAWrongClockSkipped(t *testing.T) {
+	notUnderRace(t)
 	a := newAges(t, t.TempDir(), time.Date(2026, time.March, 2, 0, 0, 30, 0, time.UTC), `
   - {id: daily, title: Daily, schedule: "0 9 * * *"}
 `)
@@ -316,6 +324,7 @@ func TestPlanAfterAStandstill(t *testing.T) {
 
 // A slot on the readers' own clocks is told with its zones, and with when the last of them have that time.
 func TestPlanOfReadersOwnClocks(t *testing.T) {
+	notUnderRace(t)
 	e := newEra(t, 1, instantOf(t, "2026-02-01T12:00:00Z"), "  - {id: theirs, schedule: Mon 09:00, timezone: subscriber, default_timezone: UTC}\n")
 	e.ok("subscribers", "import", e.write("readers.csv", "email,timezone,lists\n"+
 		"reader1@example.net,Europe/Berlin,theirs\nreader2@example.net,America/New_York,theirs\nreader3@example.net,America/New_York,theirs\nreader4@example.net,,theirs\n"), "--confirmed", "form")
