@@ -14,7 +14,7 @@ __attribute__((constructor)) static void settle(void) {
 #endif
 #ifdef PR_SET_TIMERSLACK
 	// While outcomes are synced to the disk, Go's monitor gives the processor to who can use it after two of its sleeps of 20
-	// microseconds. The kernel may let each last 50 more, where nobody says that it matters: a tenth of the speed with 20 connections.
+	// microseconds. The kernel may let each last 50 more, where nobody says that it matters: a fifth of the speed with 20 connections.
 	prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);
 #endif
 }

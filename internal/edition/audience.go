@@ -44,6 +44,7 @@ func (d *Desk) gather(ctx context.Context, order newsletter.Order) (m material, 
 	return m, err
 }
 
+// actions are those that it could bear, and those that its alerts have brought.
 func (m material) actions() (ids []newsletter.ItemID) {
 	for _, i := range m.items {
 		if i.Kind == newsletter.Action {

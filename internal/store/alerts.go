@@ -84,7 +84,7 @@ func (s *Store) alertEditions(ctx context.Context, rows *sql.Rows, err error) ([
 // bears finds what the variants of an edition bring: all that any of their forms does.
 func (s *Store) bears(ctx context.Context, a *newsletter.AlertEdition) error {
 	rows, err := s.read.QueryContext(ctx, `SELECT DISTINCT v.variant, b.item FROM variants v JOIN edition_items b ON b.edition = v.edition
-		WHERE v.edition = $1 AND v.items LIKE '% ' || b.item || ' %' ORDER BY 1, 2`, a.ID)
+		WHERE v.edition = $1 AND v.items LIKE '% ' || CAST(b.item AS TEXT) || ' %' ORDER BY 1, 2`, a.ID)
 	a.Bears = map[newsletter.VariantID][]newsletter.ItemID{}
 	_, err = collect(rows, err, func(r *sql.Rows) (struct{}, error) {
 		var variant newsletter.VariantID

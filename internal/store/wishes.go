@@ -13,8 +13,8 @@ import (
 const lookEvery = 100 * time.Millisecond
 
 // StillDue looks once more at a delivery before it leaves: whether its reader is still subscribed and her address not suppressed, and
-// whether its edition is still being sent and what it bears closes when it did. Where nothing has been written since it was claimed, which is nearly always, that costs
-// nothing: this process counts what it changes itself, and SQLite tells what others have changed.
+// whether its edition is still being sent and what it bears closes when it did. Where nothing has been written since it was claimed,
+// which is nearly always, that costs nothing: this process counts what it changes itself, and SQLite tells what others have changed.
 func (s *Store) StillDue(ctx context.Context, d newsletter.Delivery) (bool, error) {
 	if int64(time.Since(s.opened))-s.looked.Load() > int64(lookEvery) {
 		if err := s.lookAround(ctx, s.version); err != nil {
