@@ -122,7 +122,7 @@ func (d *demo) serve(ctx context.Context, newsroom, door net.Listener) error {
 			return err
 		}
 		d.clock.start()
-		g.Go(func() error { return d.office.serve(ctx) })
+		g.Go(func() error { return d.office.serve(ctx, d.configFile(), nil) })
 		return d.play(ctx)
 	})
 	return g.Wait()

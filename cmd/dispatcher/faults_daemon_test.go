@@ -188,7 +188,7 @@ func (d *daemon) kill() {
 }
 
 // promptly is how long a serve may take to end.
-const promptly = 10 * time.Second
+const promptly = 25 * time.Second
 
 // terminate asks a serve to end, and returns its exit code.
 func (d *daemon) terminate() int {

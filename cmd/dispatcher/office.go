@@ -64,10 +64,8 @@ func openOffice(ctx context.Context, p process, cfg config.Config) (*office, err
 	if o.store, err = store.Open(ctx, cfg.DataDir, p.now()); err != nil {
 		return nil, err
 	}
-	if cfg.Durability == "normal" {
-		if err := o.store.Relax(ctx); err != nil {
-			return nil, errors.Join(err, o.store.Close())
-		}
+	if err := o.store.Relax(ctx, cfg.Durability == "normal"); err != nil {
+		return nil, errors.Join(err, o.store.Close())
 	}
 	return o, nil
 }

@@ -52,7 +52,22 @@ type Mailer struct {
 	Poll      time.Duration     // how late what comes into the outbox is found at most; 0: half a second
 	Now       func() time.Time
 	Log       *slog.Logger
+
+	// Alive is how each part of the mailer, which it names, says that it is not stuck: its next sign comes within so long, or 0: it waits
+	// for work, or has ended. Nil: nobody wants to know.
+	Alive func(part string) func(within time.Duration)
 }
+
+// alive is Alive, where nobody wants to know too.
+func (m *Mailer) alive(part string) func(within time.Duration) {
+	if m.Alive == nil {
+		return func(time.Duration) {}
+	}
+	return m.Alive(part)
+}
+
+// onDisk is how long what is read from or written to the database may take; a writer waits for others for a fraction of it.
+const onDisk = 2 * time.Minute
 
 const defaultPoll = 500 * time.Millisecond
 
@@ -74,6 +89,7 @@ func (m *Mailer) Run(ctx context.Context) error {
 		return err
 	}
 	recorder := newRecorder(m.Outbox, m.Log, &pool.busy)
+	recorder.alive = m.alive("recorder")
 	var recording errgroup.Group
 	recording.Go(func() error { return recorder.run(ctx) })
 
@@ -83,8 +99,9 @@ func (m *Mailer) Run(ctx context.Context) error {
 	}
 	g.Go(func() error { return m.watch(gctx, pool) })
 	for _, gate := range pool.gates {
-		for range max(1, gate.Connections) {
+		for n := range max(1, gate.Connections) {
 			w := &worker{Mailer: m, pool: pool, gate: gate, recorder: recorder, recorded: make(chan struct{}, 1)}
+			w.alive = m.alive(fmt.Sprintf("connection %d to %s", n+1, gate.Name))
 			g.Go(func() error { return w.run(gctx) })
 		}
 	}
@@ -129,13 +146,16 @@ func (m *Mailer) feed(ctx context.Context, run newsletter.RunID, p *pool, l *lan
 		least += 2 * max(1, r.Connections)
 	}
 	n, last := least, time.Now()
+	alive := m.alive("feeder of the lane " + string(l.name))
 	for ctx.Err() == nil {
 		began := time.Now()
+		alive(onDisk)
 		deliveries, err := m.Outbox.ClaimDeliveries(ctx, newsletter.Claim{Run: run, Lane: l.name, Now: m.Now(), N: n, ProofsOnly: m.Rehearsal})
 		if err != nil && ctx.Err() == nil && !failing {
 			m.Log.Error("reading the outbox failed, will try again", "lane", string(l.name), "error", err)
 		}
 		failing = err != nil
+		alive(0)
 		if len(deliveries) == 0 {
 			select {
 			case <-look.C:

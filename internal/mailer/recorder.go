@@ -17,6 +17,7 @@ import (
 type recorder struct {
 	outbox Outbox
 	log    *slog.Logger
+	alive  func(within time.Duration)
 	busy   *atomic.Int32 // workers that have something to send: a group waits for most of those
 
 	mu      sync.Mutex
@@ -41,7 +42,7 @@ type entry struct {
 }
 
 func newRecorder(outbox Outbox, log *slog.Logger, busy *atomic.Int32) *recorder {
-	r := &recorder{outbox: outbox, log: log, busy: busy, come: make(chan struct{}, 1)}
+	r := &recorder{outbox: outbox, log: log, alive: func(time.Duration) {}, busy: busy, come: make(chan struct{}, 1)}
 	r.timer = time.AfterFunc(gather, r.wake)
 	return r
 }
@@ -114,9 +115,11 @@ func (r *recorder) run(ctx context.Context) error {
 
 // write keeps trying until the group is on disk, or the mailer has been told to stop for a while.
 func (r *recorder) write(ctx context.Context, outcomes []newsletter.Outcome) error {
+	defer r.alive(0)
 	stop := ctx.Done()
 	var over <-chan time.Time
 	for wait, failing := 100*time.Millisecond, false; ; wait = min(2*wait, 10*time.Second) {
+		r.alive(onDisk) // a full disk is no reason to be stuck: it goes on when there is room
 		err := r.outbox.RecordOutcomes(context.WithoutCancel(ctx), outcomes)
 		if err == nil {
 			if failing {

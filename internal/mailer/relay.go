@@ -53,6 +53,9 @@ type Timeouts struct {
 	End     time.Duration // the reply to the end of DATA
 }
 
+// patience is how long a worker may be silent that does not wait for an answer: it may be dialling, or reading the database.
+func (r Relay) patience() time.Duration { return r.Timeouts.orDefaults().Connect + onDisk }
+
 func (t Timeouts) orDefaults() Timeouts {
 	or := func(d, byDefault time.Duration) time.Duration {
 		if d == 0 {

@@ -32,11 +32,13 @@ type session struct {
 	dirty     bool // a transaction is open that must be reset before the next
 	carried   int  // messages that went over it
 	forget    func() bool
+	alive     func(within time.Duration) // is told how long the line may be silent; nil: nobody wants to know
 
-	mu    sync.Mutex
-	conn  net.Conn
-	until time.Time // the line's deadline
-	end   time.Time // no deadline is later; zero: not told to hurry
+	mu      sync.Mutex
+	conn    net.Conn
+	until   time.Time // the line's deadline
+	ending  bool      // the relay is being given the end of a message, or has it
+	hurried time.Time // when it was told to hurry; zero: not
 }
 
 // newSession takes over a line. When the context is cancelled, what is on the line has a moment to finish.
@@ -52,30 +54,57 @@ func newSession(ctx context.Context, conn net.Conn, client *smtp.Client, timeout
 	return s
 }
 
-// grace is how long what is on the line may take to finish when the mailer is told to stop.
-const grace = 4 * time.Second
+// How long what is on the line may take to finish when the mailer is told to stop. What is cut before the end of a message is only
+// sent again; of what is cut after it nobody knows whether the relay has it.
+const (
+	grace    = 4 * time.Second
+	endGrace = 15 * time.Second
+)
 
 // hurry bounds all waits, the present one too.
 func (s *session) hurry() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.end = time.Now().Add(grace)
-	_ = s.conn.SetDeadline(s.end) // a line that is closed needs none
+	s.hurried = time.Now()
+	_ = s.conn.SetDeadline(s.lastMoment()) // a line that is closed needs none
 }
 
-// within bounds what comes next on the line, by a time or a quarter more: moving the deadline costs more than reading it.
-func (s *session) within(d time.Duration) error {
+// lastMoment is when a line that was told to hurry must have finished. The caller holds the lock.
+func (s *session) lastMoment() time.Time {
+	if s.ending {
+		return s.hurried.Add(endGrace)
+	}
+	return s.hurried.Add(grace)
+}
+
+// within bounds what comes next on the line, by a time or a quarter more: moving the deadline costs more than reading it. It says
+// whether that is the end of a message.
+func (s *session) within(d time.Duration, ending bool) error {
+	if s.alive != nil {
+		s.alive(d + d/4 + onDisk) // what is read before the next wait is read from the database
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
-	if left := s.until.Sub(now); left >= d && left <= d+d/4 {
+	s.ending = ending
+	if left := s.until.Sub(now); left >= d && left <= d+d/4 && s.hurried.IsZero() {
 		return nil
 	}
 	s.until = now.Add(d + d/4)
-	if !s.end.IsZero() && s.end.Before(s.until) {
-		s.until = s.end
+	if last := s.lastMoment(); !s.hurried.IsZero() && last.Before(s.until) {
+		s.until = last
 	}
 	return s.conn.SetDeadline(s.until)
+}
+
+// ended says that the relay has answered to the end of a message.
+func (s *session) ended() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ending = false
+	if !s.hurried.IsZero() {
+		_ = s.conn.SetDeadline(s.lastMoment())
+	}
 }
 
 // unableError says that a message can never go over this line, nor any to this relay.
@@ -134,7 +163,7 @@ func (s *session) envelope(m *newsletter.Message) error {
 // accepted reads the replies to an envelope. A nil error means that the relay waits for the data.
 func (s *session) accepted() error {
 	if s.in.Buffered() == 0 { // else the replies have come with the last one
-		if err := s.within(s.timeouts.Command); err != nil {
+		if err := s.within(s.timeouts.Command, false); err != nil {
 			return &cutError{doing: "at " + string(newsletter.StageMail), err: err}
 		}
 	}
@@ -250,7 +279,7 @@ func (s *session) deliver(m, following *newsletter.Message) error {
 		data = s.appendEnvelope(data, following)
 	}
 	m.Data = data[:len(m.Data)] // with the room that it has now
-	if err := s.within(s.timeouts.End); err != nil {
+	if err := s.within(s.timeouts.End, true); err != nil {
 		return &cutError{doing: "sending a message", err: err}
 	}
 	n, err := s.out.Write(data)
@@ -261,6 +290,7 @@ func (s *session) deliver(m, following *newsletter.Message) error {
 		return &cutError{doing: "sending a message", afterEnd: n >= end, err: err}
 	}
 	r, err := readReply(s.in)
+	s.ended()
 	switch {
 	case err != nil:
 		return &cutError{doing: "waiting for the relay to take the message", afterEnd: true, err: err}
@@ -273,7 +303,7 @@ func (s *session) deliver(m, following *newsletter.Message) error {
 
 // flush sends what is waiting, within a time.
 func (s *session) flush(within time.Duration) error {
-	if err := s.within(within); err != nil {
+	if err := s.within(within, false); err != nil {
 		return err
 	}
 	return s.out.Flush()
@@ -281,7 +311,7 @@ func (s *session) flush(within time.Duration) error {
 
 // quit says good-bye. What the relay answers changes nothing.
 func (s *session) quit() {
-	_ = s.within(5 * time.Second)
+	_ = s.within(5*time.Second, false)
 	_ = s.client.Quit()
 	s.drop()
 }

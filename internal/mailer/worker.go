@@ -15,6 +15,7 @@ type worker struct {
 	pool     *pool
 	gate     *gate
 	recorder *recorder
+	alive    func(within time.Duration)
 
 	session   *session      // nil: not connected
 	recorded  chan struct{} // gets a token when the last outcome is on disk
@@ -47,15 +48,19 @@ const mostBroken = 3
 
 // run carries deliveries until it is cancelled. The message that is on the line is finished and its outcome recorded.
 func (w *worker) run(ctx context.Context) error {
+	defer w.alive(0)
 	defer w.hangUp()
 	for {
 		d, ok := w.take(ctx)
 		if !ok {
 			return nil
 		}
+		w.alive(w.gate.patience())
 		for f := w.load(ctx, d); f != nil; {
 			f = w.carry(ctx, f)
+			w.alive(w.gate.patience())
 		}
+		w.alive(0)
 	}
 }
 
@@ -271,7 +276,9 @@ func (w *worker) record(o newsletter.Outcome) {
 
 func (w *worker) settled() bool {
 	if w.recording {
+		w.alive(0) // it is the recorder's turn
 		<-w.recorded
+		w.alive(w.gate.patience())
 		w.recording = false
 	}
 	return !w.recorder.lost.Load()
@@ -292,6 +299,7 @@ func (w *worker) connect(ctx context.Context, f *freight) bool {
 			w.spare = f.message.Data
 			return false
 		}
+		s.alive = w.alive
 		w.session = s
 		w.gate.connected(w)
 	}

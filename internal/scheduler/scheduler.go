@@ -41,6 +41,10 @@ type Press interface {
 
 // Scheduler watches the clock for all lists.
 type Scheduler struct {
+	// Alive is how the scheduler says that it is not stuck: its next sign comes within so long, or 0: it has ended. Nil: nobody wants to
+	// know. Set it before Run.
+	Alive func(within time.Duration)
+
 	ledger  Ledger
 	press   Press
 	lists   []newsletter.List
@@ -71,12 +75,14 @@ const tick = 5 * time.Second
 
 // Run decides slots as they come due, until it is cancelled. A list that fails is logged and tried again at the next look.
 func (s *Scheduler) Run(ctx context.Context) error {
+	defer s.alive(0)
 	for ctx.Err() == nil {
 		next := s.Look(ctx)
 		wait := tick
 		if until := next.Sub(s.now()); !next.IsZero() && until < tick {
 			wait = max(until, time.Millisecond)
 		}
+		s.alive(wait + listPatience)
 		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
@@ -85,6 +91,15 @@ func (s *Scheduler) Run(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// listPatience is how long the slots of one list may take: an edition for millions is made in less than a minute.
+const listPatience = 10 * time.Minute
+
+func (s *Scheduler) alive(within time.Duration) {
+	if s.Alive != nil {
+		s.Alive(within)
+	}
 }
 
 // beatEvery is how often the ledger is told that slots are decided.
@@ -100,6 +115,7 @@ func (s *Scheduler) Look(ctx context.Context) (next time.Time) {
 		}
 	}
 	for _, l := range s.lists {
+		s.alive(listPatience)
 		upcoming, err := s.decide(ctx, l)
 		if ctx.Err() != nil {
 			return time.Time{}

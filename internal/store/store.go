@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -35,6 +36,7 @@ type Store struct {
 	changes     atomic.Int64 // counts what may take a delivery's reason away; see StillDue
 	seenVersion atomic.Int64
 	relaxed     atomic.Bool
+	relaxing    sync.Mutex   // held while that changes, or does not count
 	opened      time.Time    // the clock of looked, which nobody can set
 	looked      atomic.Int64 // when version was asked, nanoseconds after opened
 }
@@ -135,12 +137,23 @@ func (s *Store) Close() error {
 }
 
 // Relax makes commits wait for the disk no more: a power cut may then take the last ones back, so that some readers get a second
-// copy; the end of the process loses nothing. It holds until Close.
-func (s *Store) Relax(ctx context.Context) error {
-	if _, err := s.write.ExecContext(ctx, "PRAGMA synchronous = NORMAL"); err != nil {
-		return fmt.Errorf("relaxing durability: %w", err)
+// copy; the end of the process loses nothing. Without yes they wait again, as they do at first.
+func (s *Store) Relax(ctx context.Context, yes bool) error {
+	s.relaxing.Lock()
+	defer s.relaxing.Unlock()
+	s.relaxed.Store(yes)
+	return s.synchronous(ctx, yes)
+}
+
+// synchronous has the writers' connection wait for the disk, or not. The caller holds relaxing.
+func (s *Store) synchronous(ctx context.Context, relaxed bool) error {
+	mode := "FULL"
+	if relaxed {
+		mode = "NORMAL"
 	}
-	s.relaxed.Store(true)
+	if _, err := s.write.ExecContext(ctx, "PRAGMA synchronous = "+mode); err != nil {
+		return fmt.Errorf("setting durability: %w", err)
+	}
 	return nil
 }
 
@@ -209,10 +222,12 @@ func (s *Store) transactFirmly(ctx context.Context, doing string, do func(tx *sq
 	if !s.relaxed.Load() {
 		return s.transact(ctx, doing, do)
 	}
-	if _, err := s.write.ExecContext(ctx, "PRAGMA synchronous = FULL"); err != nil {
+	s.relaxing.Lock()
+	defer s.relaxing.Unlock()
+	if err := s.synchronous(ctx, false); err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
-	return errors.Join(s.transact(ctx, doing, do), s.Relax(context.WithoutCancel(ctx)))
+	return errors.Join(s.transact(ctx, doing, do), s.synchronous(context.WithoutCancel(ctx), s.relaxed.Load()))
 }
 
 // collect scans all rows of a query and closes them. It takes the query's error too, so that a call reads in one line.

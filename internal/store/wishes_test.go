@@ -221,7 +221,7 @@ func TestTheLedgerHoldsWhateverHappens(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		s := must[*store.Store](t)(store.Open(rt.Context(), t.TempDir(), start))
 		defer s.Close()
-		if err := s.Relax(rt.Context()); err != nil { // nobody pulls the plug here
+		if err := s.Relax(rt.Context(), true); err != nil { // nobody pulls the plug here
 			t.Fatal(err)
 		}
 		l := &ledger{

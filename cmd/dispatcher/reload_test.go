@@ -1,0 +1,181 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"dispatcher/internal/smtptest"
+)
+
+// reload has a serve read the config again, and waits until it has said so as often as it was asked to.
+func (d *daemon) reload(event string, times int) {
+	d.t.Helper()
+	if err := d.signal(syscall.SIGHUP); err != nil {
+		d.t.Fatal(err)
+	}
+	eventually(d.t, event, func() bool {
+		d.mustRun()
+		return len(d.log.lines(event)) >= times
+	})
+}
+
+const (
+	reloaded = "config reloaded"
+	refused  = "config refused"
+)
+
+// Promise 2 over reloads in mid-send: nobody is lost and nobody has two copies, whether the mailer goes on or begins anew.
+func TestReloadsInMidSendLoseNobody(t *testing.T) {
+	for name, change := range map[string]struct {
+		from, to string
+		goesOn   bool
+	}{
+		"of the lists":  {"\npublic_url", "\naction_links: stable\npublic_url", true},
+		"of the relays": {fmt.Sprintf("connections: %d", connections), "connections: 5", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, setting{readers: sizes().many, relay: smtptest.Config{}})
+			serve := r.serve()
+			r.answers(serve)
+			r.send()
+			changed := strings.Replace("\n"+r.config, change.from, change.to, 1)
+			if changed == "\n"+r.config {
+				t.Fatalf("the config has no %q", change.from)
+			}
+			for n := range 4 {
+				r.accepted(r.readers * (n + 1) / 6)
+				r.write("config.yaml", []string{changed, r.config}[n%2])
+				serve.reload(reloaded, n+1)
+			}
+			r.done(serve)
+			r.eachOnce()
+			r.sentAtFirst()
+			if n := len(serve.log.lines(fmt.Sprintf("mailer_goes_on=%t", change.goesOn))); n != 4 {
+				t.Errorf("at %d of 4 reloads mailer_goes_on is %t", n, change.goesOn)
+			}
+			if code := serve.terminate(); code != exitDone {
+				t.Errorf("serve ends with %d", code)
+			}
+		})
+	}
+}
+
+// Promise 7: a config that cannot be used changes nothing, and one line tells why.
+func TestABadConfigChangesNothing(t *testing.T) {
+	r := newRig(t, setting{readers: 20})
+	serve := r.serve()
+	r.answers(serve)
+	other := newRelay(t, smtptest.Config{}) // something that has a port
+	times := 0
+	for name, bad := range map[string]struct{ config, says string }{
+		"broken YAML":         {r.config + "\n  relays: [", "config.yaml"},
+		"an unknown key":      {r.config + "\nlists_: []", "lists_"},
+		"two problems":        {r.config + "\nlists_: []\nfeeds_: []", "problems=2"},
+		"another database":    {strings.Replace(r.config, "data_dir: "+r.data, "data_dir: "+t.TempDir(), 1), "another folder"},
+		"a port that is gone": {strings.Replace(r.config, fmt.Sprintf("%d", r.admin), fmt.Sprintf("%d", other.Port), 1), "http.admin_listen"},
+		"an empty file":       {"", "is empty"},
+	} {
+		r.write("config.yaml", bad.config)
+		times++
+		serve.reload(refused, times)
+		lines := serve.log.lines(refused)
+		if last := lines[len(lines)-1]; !strings.Contains(last, bad.says) || !strings.Contains(last, "dispatcher check") {
+			t.Errorf("%s: serve says %s", name, last)
+		}
+	}
+	r.write("config.yaml", r.config)
+	r.send()
+	r.done(serve)
+	r.eachOnce()
+}
+
+// A reload takes effect: an address that the pages have from then on, what they say, and the form of the log.
+func TestAReloadTakesEffect(t *testing.T) {
+	r := newRig(t, setting{readers: 5})
+	serve := r.serve()
+	r.answers(serve)
+	pages := freePort(t)
+	changed := regexp.MustCompile(`http: \{listen: "127.0.0.1:\d+"`).ReplaceAllString(r.config, fmt.Sprintf(`http: {listen: "127.0.0.1:%d"`, pages))
+	changed = strings.Replace(changed, "Harbour Gazette", "Example Gazette", 1)
+	r.write("config.yaml", changed+"\nlog: {format: json}\n")
+	serve.reload(reloaded, 1)
+	got, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/", pages))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer got.Body.Close()
+	if page, err := io.ReadAll(got.Body); err != nil || !strings.Contains(string(page), "Example Gazette") {
+		t.Errorf("the page says %s (%v)", page, err)
+	}
+	if last := serve.log.lines(reloaded)[0]; !strings.HasPrefix(last, "{") {
+		t.Errorf("the log goes on as %s", last)
+	}
+}
+
+// Promise 1 over a reload: a list has its slots by the new schedule, each once, and no more by the old.
+func TestAReloadChangesTheSchedule(t *testing.T) {
+	r := newRig(t, setting{readers: 3})
+	var c movable
+	serve := r.serveUnder(&c)
+	serve.signal = func(os.Signal) error { return syscall.Kill(os.Getpid(), syscall.SIGHUP) }
+	zone, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	slot := c.now().In(zone).Add(time.Hour)
+	r.write("config.yaml", regexp.MustCompile(`schedule: "[^"]+"`).ReplaceAllString(r.config, "schedule: "+slot.Format("daily 15:04")))
+	serve.reload(reloaded, 1)
+	serve.says("the schedule of a list has changed")
+	serve.reload(reloaded, 2)
+	c.move(time.Hour)
+	serve.says("edition done")
+	r.eachOnce()
+	serve.reload(reloaded, 3)
+	c.move(24 * time.Hour)
+	serve.says("skipped: nothing new") // tomorrow's slot
+	if e := r.ledger(); !isDone(e) {
+		t.Errorf("the edition is %+v", e)
+	}
+}
+
+// While one reload follows another, each request has its answer, over connections that are kept too.
+func TestReloadsCutNoRequestOff(t *testing.T) {
+	r := newRig(t, setting{readers: 1})
+	serve := r.serve()
+	r.answers(serve)
+	done, asked := make(chan struct{}), make(chan error, 1)
+	go func() {
+		defer close(asked)
+		for {
+			select {
+			case <-done:
+				return
+			default:
+			}
+			got, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/healthz", r.admin))
+			if err != nil {
+				asked <- err
+				return
+			}
+			got.Body.Close()
+			if got.StatusCode != http.StatusOK {
+				asked <- fmt.Errorf("status %s", got.Status)
+				return
+			}
+		}
+	}()
+	for n := range 10 {
+		serve.reload(reloaded, n+1)
+	}
+	close(done)
+	if err := <-asked; err != nil {
+		t.Error(err)
+	}
+}
