@@ -25,22 +25,24 @@ func (s *service) reload(ctx context.Context) {
 	}
 	s.tell("", "Taking over the new config")
 	old.end()
-	keep := old.sending
-	if !n.sendsLike(old) {
+	keep := n.sendsLike(old)
+	if keep {
+		n.mailer, n.sending = old.mailer, old.sending
+	} else {
 		leave(old.sending)
-		keep = nil
+		old.sending = nil
 	}
 	if err := n.office.moveIn(ctx); err != nil {
 		s.refuse(errors.Join(err, n.closeSockets()))
-		s.begin(ctx, old, keep)
+		s.begin(ctx, old)
 		return
 	}
-	s.begin(ctx, n.shift, keep)
+	s.begin(ctx, n.shift)
 	o := n.office
 	s.pages.move(ctx, n.pages, o.config.HTTP.Listen, o)
 	s.admin.move(ctx, n.admin, o.config.HTTP.AdminListen, o)
 	s.log().Info("config reloaded", "lists", len(o.lists), "feeds", len(o.feeds), "rehearsal", o.config.Rehearsal,
-		"pages", s.pages.address(), "admin", s.admin.address(), "mailer_goes_on", keep != nil)
+		"pages", s.pages.address(), "admin", s.admin.address(), "mailer_goes_on", keep)
 	o.tellWarnings()
 	s.tell("", s.status(ctx))
 }

@@ -57,7 +57,7 @@ func (s *service) run(ctx context.Context, hangups <-chan os.Signal) (err error)
 	within, cancel := context.WithCancel(ctx)
 	guard := enter(context.WithoutCancel(ctx), s.failed, s.guard)
 	defer leave(guard)
-	s.begin(within, s.shift, nil)
+	s.begin(within, s.shift)
 	s.pages.open(within, o)
 	s.admin.open(within, o)
 	defer func() {

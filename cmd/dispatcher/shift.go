@@ -22,7 +22,7 @@ type shift struct {
 	mailer *mailer.Mailer
 
 	rooms   []*room // all but the mailer's
-	sending *room
+	sending *room   // the mailer's; nil: it does not run
 }
 
 // newShift makes the parts. What a config can make fail fails here, and nothing has begun.
@@ -47,14 +47,14 @@ func (s *service) newShift(o *office) (*shift, error) {
 	return &shift{office: o, clock: clock, pages: pages, mailer: m}, nil
 }
 
-// begin starts the parts, the mailer where it does not go on from the shift before.
-func (s *service) begin(ctx context.Context, h *shift, sending *room) {
+// begin starts the parts, but not a mailer that goes on.
+func (s *service) begin(ctx context.Context, h *shift) {
 	s.shift = h
 	s.logger.Store(h.office.log)
 	for _, run := range []func(context.Context) error{h.office.ingester().Run, h.clock.Run} {
 		h.rooms = append(h.rooms, enter(ctx, s.failed, run))
 	}
-	if h.sending = sending; sending == nil {
+	if h.sending == nil {
 		h.sending = enter(ctx, s.failed, h.mailer.Run)
 	}
 	s.pages.answer(h.pages.Reader())
