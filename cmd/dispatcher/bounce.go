@@ -17,9 +17,8 @@ func newBounceCommand(p process) *cobra.Command {
 		Short: "Read one message that came back, from standard input; for the mail server to call",
 		Long: `Read one message that came back, from standard input, and write down what it reports: a hard bounce suppresses the address,
 a complaint does too and ends all of the reader's subscriptions. Only a message that bears the token of a copy that was sent counts,
-so nobody can forge one. It is for the mail server of bounce_address to call; in Postfix, with recipient_delimiter = + and an alias:
-
-    bounces: "|dispatcher bounce --recipient \"$ORIGINAL_RECIPIENT\""
+so nobody can forge one. It is for the mail server of bounce_address to call, as the user dispatcher; docs/bounces.md has the lines
+for Postfix.
 
 It ends with exit code 0 for whatever it could read, also where there was nothing to write down, so that no mail loops.`,
 		Args: cobra.NoArgs,

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -78,6 +80,8 @@ func (f *findings) checkAll(ctx context.Context, p process, path string, online 
 		return f.problems(err)
 	}
 	o.log = quiet()
+	f.checkLists(ctx, o)
+	f.checkRoom(o)
 	f.checkFeeds(ctx, o)
 	f.checkQueue(ctx, o)
 	f.checkTopics(ctx, o)
@@ -103,7 +107,30 @@ func (f *findings) problems(err error) bool {
 	return true
 }
 
-// checkFeeds tells feeds that do not answer, and lists that nothing feeds.
+// What the disk of the database has to have left, in bytes.
+const (
+	roomToGoOn = 50e6  // outcomes and what the next feeds bring; with less it may be full tomorrow, and then nothing is sent
+	roomToGrow = 200e6 // the next edition: for a million readers it takes 120 MB while it is made
+)
+
+// checkRoom tells when the disk of the database gets short.
+func (f *findings) checkRoom(o *office) {
+	d, err := o.store.Disk()
+	if err != nil {
+		f.error("disk", "%s", redacted(err))
+		return
+	}
+	const cure = "make room, or move data_dir to a larger disk; a smaller keep_deliveries lets the database grow less"
+	switch folder := o.config.DataDir; {
+	case d.Free < roomToGoOn:
+		f.error("disk", "%s are left for %s: when it is full nothing is sent any more; %s", size(d.Free), folder, cure)
+	case d.Free < d.Database+roomToGrow:
+		f.warn("disk", "%s are left for %s: the next large edition and a backup beside the database, which has %s, may not fit; %s", size(d.Free), folder, size(d.Database), cure)
+	}
+}
+
+// checkFeeds tells feeds that do not answer, and lists that nothing feeds. A publisher's server that is down is no fault of the config's, and
+// must not keep a reload from being taken.
 func (f *findings) checkFeeds(ctx context.Context, o *office) {
 	if len(o.feeds) == 0 {
 		f.warn("feeds", "there are none: items come from `dispatcher import` alone")
@@ -114,9 +141,9 @@ func (f *findings) checkFeeds(ctx context.Context, o *office) {
 		case err != nil:
 			f.error("feed "+feed.Name, "%s", redacted(err))
 		case state.Gone:
-			f.error("feed "+feed.Name, "its server says that it is gone for good (410): it is not polled any more; mend its url or take it out")
+			f.warn("feed "+feed.Name, "its server says that it is gone for good (410): it is not polled any more; mend its url or take it out")
 		case state.Failures > 0:
-			f.error("feed "+feed.Name, "%s: %s", pollsFailed(state.Failures), state.LastError)
+			f.warn("feed "+feed.Name, "%s: %s", pollsFailed(state.Failures), state.LastError)
 		case state.LastPoll.IsZero():
 			f.warn("feed "+feed.Name, "it has never been polled; serve does it, or `dispatcher fetch %s`", feed.Name)
 		}
@@ -125,18 +152,7 @@ func (f *findings) checkFeeds(ctx context.Context, o *office) {
 
 // checkQueue tells what an editor should look at.
 func (f *findings) checkQueue(ctx context.Context, o *office) {
-	held, err := o.store.Items(ctx, newsletter.Held, 0)
-	if err != nil {
-		f.error("queue", "%s", err)
-		return
-	}
-	reasons := map[string]int{}
-	for _, i := range held {
-		reasons[i.Reason]++
-	}
-	for reason, n := range reasons {
-		f.warn("queue", "%s held: %s; look with `dispatcher items list --state held`, let go with `dispatcher items release ID`", counted(n, "item"), reason)
-	}
+	f.checkHeld(ctx, o)
 	queued, err := o.store.Items(ctx, newsletter.Queued, 0)
 	if err != nil {
 		f.error("queue", "%s", err)
@@ -146,6 +162,22 @@ func (f *findings) checkQueue(ctx context.Context, o *office) {
 		if i.Kind == newsletter.Action && i.Deadline.IsZero() && i.Open(o.now()) {
 			f.warn("queue", "action %d has no deadline: it is taken to be over on %s; `dispatcher items set %d --deadline DATE` says better", i.ID, moment(i.Closes()), i.ID)
 		}
+	}
+}
+
+// checkHeld tells items that wait for an editor's word.
+func (f *findings) checkHeld(ctx context.Context, o *office) {
+	held, err := o.store.Items(ctx, newsletter.Held, 0)
+	if err != nil {
+		f.error("queue", "%s", err)
+		return
+	}
+	reasons := map[string]int{}
+	for _, i := range held {
+		reasons[i.Reason]++
+	}
+	for _, reason := range slices.Sorted(maps.Keys(reasons)) {
+		f.warn("queue", "%s held: %s; look with `dispatcher items list --state held`, let go with `dispatcher items release ID`", counted(reasons[reason], "item"), reason)
 	}
 }
 
@@ -159,7 +191,7 @@ func (f *findings) checkTopics(ctx context.Context, o *office) {
 	if len(seen) == 0 {
 		return // nothing has come in yet
 	}
-	for _, l := range o.lists {
+	for _, l := range o.liveLists() {
 		for _, topic := range l.Topics {
 			if !o.topics.Match(seen, []string{topic}) {
 				f.warn("list "+l.ID, "no item ever bore its topic %q; items bear: %s", topic, newsletter.OneLine(strings.Join(seen, ", "), 200))

@@ -169,6 +169,7 @@ func (p *postfix) thread(t *testing.T, local string, n int) (all []threaded) {
 // The life of actions, from the queue to the victory, through a real Postfix into real mailboxes: a reminder reaches those alone who
 // have not acted, the update everybody who got the alert, each in the thread of the reader's own copy.
 func TestAnActionIsAnnouncedRemindedOfAndWon(t *testing.T) {
+	notUnderRace(t)
 	t.Parallel()
 	p := newPostfix(t)
 	e := newEra(t, p.port, time.Now(), "  - {id: weekly, schedule: \"0 9 1 1 *\"}\n  - {id: urgent, kind: alert, reminder: 48h}\n", "action_links: stable")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -128,6 +129,9 @@ func showEdition(cmd *cobra.Command, o *office, args []string) error {
 		return err
 	}
 	e, err := o.store.Edition(cmd.Context(), id)
+	if errors.Is(err, newsletter.ErrNotFound) {
+		return fmt.Errorf("there is no edition %d; `dispatcher editions list` shows them", id)
+	}
 	if err != nil {
 		return err
 	}
@@ -181,7 +185,7 @@ func printEdition(cmd *cobra.Command, v editionView, items []newsletter.Item, re
 func parseID[T ~int64](what, text string) (T, error) {
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || n <= 0 {
-		return 0, usagef("%q is not the number of an %s; `%ss list` shows them", text, what, what)
+		return 0, usagef("%q is not the number of an %s; `dispatcher %ss list` shows them", text, what, what)
 	}
 	return T(n), nil
 }

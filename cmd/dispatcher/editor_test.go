@@ -15,6 +15,7 @@ import (
 )
 
 func TestBadCommandLinesSayWhatIsMeant(t *testing.T) {
+	notUnderRace(t)
 	s := newSite(t, 1)
 	for _, tt := range []struct {
 		args []string
@@ -23,7 +24,7 @@ func TestBadCommandLinesSayWhatIsMeant(t *testing.T) {
 		{[]string{"sned"}, "did you mean \"send\""},
 		{[]string{"items"}, "list, release, set, show"},
 		{[]string{"items", "bogus"}, `no command "bogus"`},
-		{[]string{"editions", "show"}, "accepts 1 arg"},
+		{[]string{"editions", "show"}, "takes ID"},
 		{[]string{"editions", "show", "x"}, `"x" is not the number of an edition`},
 		{[]string{"send", "daily", "--yes"}, "it has weekly, urgent"},
 		{[]string{"fetch", "other"}, "it has gazette"},
@@ -72,12 +73,13 @@ func TestOneBadFeedDoesNotStopTheOthers(t *testing.T) {
 	if articles, _ := sampleItems(t, s); len(articles) == 0 {
 		t.Error("the good feed brought nothing")
 	}
-	if r := s.run("check"); r.code != exitFailed || !strings.Contains(r.stdout, "feed broken") {
-		t.Errorf("check does not tell: %+v", r)
+	if r := s.run("check"); r.code != exitDone || !strings.Contains(r.stdout, "feed broken") { // it is the feed that must be mended, not the config
+		t.Errorf("check does not tell, or a reload would fail: %+v", r)
 	}
 }
 
 func TestBadRowsAreReportedByLineAndGoodOnesImported(t *testing.T) {
+	notUnderRace(t)
 	s := newSite(t, 1)
 	file := s.write("readers.csv", "\uFEFFemail,name,language,timezone,lists,topics\n"+
 		"ada@example.net,\"Ada, of the quay\",en,Europe/Berlin,weekly;urgent,Libraries; Tides\n"+
@@ -136,6 +138,7 @@ func TestBadRowsAreReportedByLineAndGoodOnesImported(t *testing.T) {
 }
 
 func TestTheEditorChangesHoldsAndDrops(t *testing.T) {
+	notUnderRace(t)
 	relay := newRelay(t, smtptest.Config{})
 	s := newSite(t, relay.Port)
 	s.ok("fetch")

@@ -14,7 +14,7 @@ func TestSendWaitBesideServeMailsNobodyTwice(t *testing.T) {
 	serve := r.serve()
 	r.answers(serve)
 	send := r.process(nil, "send", "weekly", "--yes", "--wait")
-	send.says("pending")
+	send.says(" copies")
 	close(watched)
 	if code := send.finish(); code != exitDone {
 		t.Errorf("send ends with %d", code)

@@ -175,6 +175,7 @@ func TestStoppedWhileNothingCanBeRecordedItEnds(t *testing.T) {
 
 // A disk that is read-only when serve starts: it says what is wrong and ends, and goes on when it is started on a good one.
 func TestStartedOnAReadOnlyDiskItSaysSo(t *testing.T) {
+	notUnderRace(t)
 	size, random := sizes(), seeded(t)
 	r := newRig(t, setting{readers: size.readers, relay: smtptest.Config{Script: paced(random)}, data: smallDisk(t)})
 	serve := r.serve()

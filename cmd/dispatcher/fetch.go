@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -39,7 +40,14 @@ func printIntakes(cmd *cobra.Command, source, none string, rows []intakeView) er
 	number := func(of func(intakeView) int) func(intakeView) string {
 		return func(v intakeView) string { return strconv.Itoa(of(v)) }
 	}
-	err := list(cmd, rows, none,
+	shown := rows
+	if !wantsJSON(cmd) { // what failed is told below
+		shown = slices.DeleteFunc(slices.Clone(rows), func(v intakeView) bool { return v.Error != "" })
+	}
+	if len(shown) == 0 && len(rows) > 0 {
+		none = "Nothing came in."
+	}
+	err := list(cmd, shown, none,
 		column[intakeView]{source, func(v intakeView) string { return v.Source }},
 		column[intakeView]{"NEW", number(func(v intakeView) int { return v.New })},
 		column[intakeView]{"CHANGED", number(func(v intakeView) int { return v.Changed })},
@@ -121,18 +129,29 @@ older than 14 days, unless --release lets them through. What is known already is
 	imp.Flags().BoolVar(&release, "release", false, "let everything past the flood gate")
 	imp.RunE = inOffice(p, func(cmd *cobra.Command, o *office, args []string) error {
 		o.log = quiet()
-		ingester := o.ingester()
+		intake := fileIntake{
+			ingester: o.ingester(), bar: o.progress(cmd.ErrOrStderr(), "importing", octets, sizeOf(args...)),
+			options: ingest.ImportOptions{Release: release, Actions: ingest.ActionRules(config.DefaultActions())},
+		}
 		var rows []intakeView
 		for _, name := range args {
-			took, err := importFile(cmd, ingester, name, ingest.ImportOptions{Release: release, Actions: ingest.ActionRules(config.DefaultActions())})
+			took, err := intake.take(cmd, name)
 			rows = append(rows, viewIntake(name, took, err))
 		}
+		intake.bar.end()
 		return printIntakes(cmd, "FILE", "", rows)
 	})
 	return imp
 }
 
-func importFile(cmd *cobra.Command, ingester *ingest.Ingester, name string, options ingest.ImportOptions) (_ newsletter.Intake, err error) {
+// fileIntake takes items in from files.
+type fileIntake struct {
+	ingester *ingest.Ingester
+	bar      *progress
+	options  ingest.ImportOptions
+}
+
+func (i fileIntake) take(cmd *cobra.Command, name string) (_ newsletter.Intake, err error) {
 	var file io.Reader = cmd.InOrStdin()
 	if name != "-" {
 		f, err := os.Open(name)
@@ -142,5 +161,5 @@ func importFile(cmd *cobra.Command, ingester *ingest.Ingester, name string, opti
 		defer func() { err = errors.Join(err, f.Close()) }()
 		file = f
 	}
-	return ingester.Import(cmd.Context(), name, file, options)
+	return i.ingester.Import(cmd.Context(), name, i.bar.reading(file), i.options)
 }

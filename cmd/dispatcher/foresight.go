@@ -46,7 +46,7 @@ type madeEdition struct {
 // newForesight looks ahead from an instant, or from now where that is earlier.
 func newForesight(ctx context.Context, o *office, from time.Time) (*foresight, error) {
 	f := &foresight{
-		Store: o.store, desk: o.desk(), lists: o.lists, now: o.now(), begun: map[string]bool{}, taken: map[newsletter.Slot]bool{},
+		Store: o.store, desk: o.desk(), lists: o.liveLists(), now: o.now(), begun: map[string]bool{}, taken: map[newsletter.Slot]bool{},
 		used: map[string][]newsletter.ItemID{}, followed: map[newsletter.EditionID][]time.Time{},
 	}
 	if from.Before(f.now) {

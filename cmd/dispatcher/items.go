@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -130,7 +132,7 @@ func showItem(cmd *cobra.Command, o *office, args []string) error {
 	if err != nil {
 		return err
 	}
-	i, err := o.store.Item(cmd.Context(), id)
+	i, err := o.item(cmd.Context(), id)
 	if err != nil {
 		return err
 	}
@@ -168,6 +170,15 @@ func showItem(cmd *cobra.Command, o *office, args []string) error {
 		field{"petition", i.Petition}, field{"stable link", v.Link}, field{"closes", closes}, field{"ended", moment(i.Ended)}, field{"ending", i.Ending},
 		field{"done by", done}, field{"found in item", parentWords(i)}, field{"in editions", strings.TrimSpace(used)},
 	)
+}
+
+// item finds an item by its number.
+func (o *office) item(ctx context.Context, id newsletter.ItemID) (newsletter.Item, error) {
+	i, err := o.store.Item(ctx, id)
+	if errors.Is(err, newsletter.ErrNotFound) {
+		err = fmt.Errorf("there is no item %d; `dispatcher items list` shows them", id)
+	}
+	return i, err
 }
 
 // standing is how far an action has come in its life.
@@ -214,7 +225,7 @@ func moveItems(cmd *cobra.Command, o *office, args []string, change store.ItemCh
 		if err != nil {
 			return err
 		}
-		if _, err := o.store.Item(cmd.Context(), id); err != nil {
+		if _, err := o.item(cmd.Context(), id); err != nil {
 			return err
 		}
 		ids = append(ids, id)
@@ -260,7 +271,7 @@ A deadline is a date (the end of that day, UTC) or an instant such as 2026-12-01
 		if err != nil {
 			return err
 		}
-		item, err := o.store.Item(cmd.Context(), id)
+		item, err := o.item(cmd.Context(), id)
 		if err != nil {
 			return err
 		}

@@ -72,7 +72,7 @@ func (o *office) action(cmd *cobra.Command, arg string) (newsletter.Item, error)
 	if err != nil {
 		return newsletter.Item{}, err
 	}
-	item, err := o.store.Item(cmd.Context(), id)
+	item, err := o.item(cmd.Context(), id)
 	if err == nil && item.Kind != newsletter.Action {
 		err = usagef("item %d is an article: only an action can be taken and closed", id)
 	}
@@ -112,7 +112,7 @@ func (o *office) updates(cmd *cobra.Command, item newsletter.Item) (orders []new
 		return nil, err
 	}
 	for _, alert := range editions {
-		l := slices.IndexFunc(o.lists, func(l newsletter.List) bool { return l.ID == alert.List })
+		l := slices.IndexFunc(o.lists, func(l newsletter.List) bool { return l.ID == alert.List && !l.Retired })
 		if alert.Kind != newsletter.Alert || alert.Rehearsal || l < 0 {
 			continue
 		}
@@ -159,7 +159,7 @@ func (o *office) tellEnding(cmd *cobra.Command, id newsletter.ItemID) error {
 	case before > 0:
 		_, err = fmt.Fprintln(cmd.OutOrStdout(), "the readers of its alerts have been told before")
 	default:
-		_, err = fmt.Fprintln(cmd.OutOrStdout(), "nobody has had an alert about it, so there is nobody to tell")
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), "nobody is known to have had an alert about it, so there is nobody to tell")
 	}
 	return err
 }

@@ -38,17 +38,17 @@ func TestClosingAndDoneRefuseWithReasons(t *testing.T) {
 		code int
 		want string
 	}{
-		{[]string{"close"}, exitUsage, "accepts 1 arg"},
-		{[]string{"close", action, closed}, exitUsage, "accepts 1 arg"},
+		{[]string{"close"}, exitUsage, "takes ID"},
+		{[]string{"close", action, closed}, exitUsage, "takes ID"},
 		{[]string{"close", "one"}, exitUsage, `"one" is not the number of an item`},
-		{[]string{"close", "77"}, exitFailed, "not found"},
+		{[]string{"close", "77"}, exitFailed, "there is no item 77"},
 		{[]string{"close", article}, exitUsage, "is an article: only an action can be taken and closed"},
 		{[]string{"close", closed}, exitFailed, "is closed already, since "},
 		{[]string{"close", action, "--won", "", "--yes"}, exitUsage, "--won needs words"},
 		{[]string{"close", action, "--won", " \n ", "--yes"}, exitUsage, "--won needs words"},
 		{[]string{"close", action, "--won", "The lamp is lit."}, exitUsage, "give --yes where nobody can be asked"},
 		{[]string{"close", action, "--lost"}, exitUsage, "--help"},
-		{[]string{"done"}, exitUsage, "accepts 1 arg"},
+		{[]string{"done"}, exitUsage, "takes ID"},
 		{[]string{"done", article, "--subscriber", "reader1@example.net"}, exitUsage, "is an article"},
 		{[]string{"done", "0", "--file", good}, exitUsage, `"0" is not the number of an item`},
 		{[]string{"done", action}, exitUsage, "give either --subscriber ADDRESS or --file FILE"},
@@ -74,6 +74,7 @@ func TestClosingAndDoneRefuseWithReasons(t *testing.T) {
 }
 
 func TestDoneCountsReadersAndTellsOfBadRows(t *testing.T) {
+	notUnderRace(t)
 	e := anAlert(t, newRelay(t, smtptest.Config{}))
 	action := e.id("lighthouse")
 	file := e.write("signers.csv", "\uFEFFsigned,Email,country\nyes,READER1@example.net,NL\nno,stranger@example.org,\nyes,\"broken\nyes,reader2@example.net,DE\nyes,not one,\n\nyes,reader1@example.net,NL\n")
@@ -107,6 +108,7 @@ func TestDoneCountsReadersAndTellsOfBadRows(t *testing.T) {
 }
 
 func TestClosingAsksBeforeItMails(t *testing.T) {
+	notUnderRace(t)
 	relay := newRelay(t, smtptest.Config{})
 	e := anAlert(t, relay)
 	action := e.id("lighthouse")
@@ -123,7 +125,7 @@ func TestClosingAsksBeforeItMails(t *testing.T) {
 		t.Errorf("answering yes: %+v", r)
 	}
 	e.stands("lighthouse", "won")
-	if out := e.ok("items", "close", e.id("ferry"), "--won", "They sail.", "--yes"); !strings.Contains(out, "nobody has had an alert about it") {
+	if out := e.ok("items", "close", e.id("ferry"), "--won", "They sail.", "--yes"); !strings.Contains(out, "nobody is known to have had an alert about it") {
 		t.Errorf("closing what nobody has heard of says %q", out)
 	}
 	e.life(func(serve *daemon) {

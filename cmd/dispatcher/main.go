@@ -34,6 +34,7 @@ type process struct {
 	environ        []string
 	now            func() time.Time
 	terminal       bool // stdin and stdout are a terminal: somebody can be asked
+	errColumns     int  // of the terminal that stderr is; 0: it is none
 }
 
 func main() {
@@ -41,8 +42,9 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // the first signal asks, a second one kills
 	code := run(ctx, process{
-		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, environ: os.Environ(), now: clock(),
-		terminal: term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stdout.Fd())),
+		stdin: os.Stdin, stdout: screenOf(os.Stdout, os.Environ()), stderr: os.Stderr, environ: os.Environ(), now: clock(),
+		terminal:   term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stdout.Fd())),
+		errColumns: columnsOf(os.Stderr, os.Environ()),
 	}, os.Args[1:])
 	os.Exit(code)
 }
@@ -83,13 +85,18 @@ func (w *sharedWriter) Write(b []byte) (int, error) {
 	return w.to.Write(b)
 }
 
-// message is what a person reads. A list of problems already says where each one is.
+// message is what a person reads. A list of problems already says where each one is. What comes from further inside may quote others, and
+// with them an address.
 func message(err error) string {
 	var problems config.Problems
-	if errors.As(err, &problems) {
+	var usage *usageError
+	switch {
+	case errors.As(err, &problems):
 		return problems.Error()
+	case errors.As(err, &usage):
+		return "dispatcher: " + err.Error()
 	}
-	return "dispatcher: " + err.Error()
+	return "dispatcher: " + scrub(err.Error())
 }
 
 // usageError is a command line that cannot be followed.
@@ -115,6 +122,7 @@ func newRootCommand(p process) *cobra.Command {
 writes digests and alerts from templates, and sends them to subscribers through the organisation's SMTP relay.
 
 It reads one YAML file, /etc/dispatcher/config.yaml unless --config or DISPATCHER_CONFIG names another.
+Without a command it shows how things stand: what is wrong, what is being sent, what comes next.
 Try "dispatcher demo" to see the whole loop on this machine without any set-up.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -124,7 +132,7 @@ Try "dispatcher demo" to see the whole loop on this machine without any set-up.`
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return cmd.Help()
+				return status(cmd, p)
 			}
 			hint := "it has " + names(cmd)
 			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
@@ -134,17 +142,21 @@ Try "dispatcher demo" to see the whole loop on this machine without any set-up.`
 		},
 	}
 	root.PersistentFlags().String("config", defaultConfigPath(p.environ), "the config `file`")
+	addJSONFlag(root)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%s\nRun \"%s --help\" for what it takes.", err, cmd.CommandPath())
 	})
 	root.AddCommand(
 		newServeCommand(p), newDemoCommand(p), newCheckCommand(p), newPlanCommand(p), newPreviewCommand(p), newSendCommand(p), newFetchCommand(p),
 		newImportCommand(p), newItemsCommand(p), newSubscribersCommand(p), newEditionsCommand(p),
-		newReleaseCommand(p), newBounceCommand(p), newVersionCommand(),
+		newConfigCommand(p), newReleaseCommand(p), newBounceCommand(p), newBackupCommand(p), newVersionCommand(), newManCommand(p),
 	)
+	root.AddCommand(buildCommands()...)
+	root.InitDefaultCompletionCmd() // so that it is as strict as ours
 	for _, c := range root.Commands() {
 		strict(c)
 	}
+	addCompletions(p, root)
 	return root
 }
 
@@ -161,8 +173,8 @@ func strict(c *cobra.Command) {
 		}
 	} else if check := c.Args; check != nil {
 		c.Args = func(cmd *cobra.Command, args []string) error {
-			if err := check(cmd, args); err != nil {
-				return usagef("%s\nUsage: %s", err, cmd.UseLine())
+			if check(cmd, args) != nil {
+				return usagef("%q takes %s, and %s given\nUsage: %s", cmd.CommandPath(), arguments(cmd), given(len(args)), cmd.UseLine())
 			}
 			return nil
 		}
@@ -170,6 +182,25 @@ func strict(c *cobra.Command) {
 	for _, sub := range c.Commands() {
 		strict(sub)
 	}
+}
+
+// arguments is what a command takes, in the words of its usage.
+func arguments(c *cobra.Command) string {
+	if _, words, some := strings.Cut(c.Use, " "); some {
+		return words
+	}
+	return "no arguments"
+}
+
+// given says how many arguments there were. It repeats none: one may be an address.
+func given(n int) string {
+	switch n {
+	case 0:
+		return "nothing was"
+	case 1:
+		return "one was"
+	}
+	return fmt.Sprintf("%d were", n)
 }
 
 func names(c *cobra.Command) string {
@@ -186,5 +217,8 @@ func defaultConfigPath(environ []string) string {
 			return path
 		}
 	}
-	return "/etc/dispatcher/config.yaml"
+	return standardConfig
 }
+
+// standardConfig is the config file where none is named.
+const standardConfig = "/etc/dispatcher/config.yaml"

@@ -28,6 +28,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(runAsSink) != "" {
 		beSink()
 	}
+	if dir := os.Getenv(runAsServe); dir != "" {
+		beServe(dir)
+	}
 	os.Exit(m.Run())
 }
 

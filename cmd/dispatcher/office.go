@@ -62,9 +62,12 @@ func openOffice(ctx context.Context, p process, cfg config.Config) (*office, err
 		return nil, err
 	}
 	if o.store, err = store.Open(ctx, cfg.DataDir, p.now()); err != nil {
-		return nil, err
+		return nil, withRights(err)
 	}
 	if err := o.store.Relax(ctx, cfg.Durability == "normal"); err != nil {
+		return nil, errors.Join(err, o.store.Close())
+	}
+	if err := o.goByNames(ctx); err != nil {
 		return nil, errors.Join(err, o.store.Close())
 	}
 	return o, nil
@@ -102,19 +105,6 @@ func furnish(p process, cfg config.Config) (*office, error) {
 	return o, nil
 }
 
-// newLogger logs as the config says, but nothing below least.
-func newLogger(p process, c config.Log, least slog.Level) *slog.Logger {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
-		level = slog.LevelInfo // the config has been checked
-	}
-	options := &slog.HandlerOptions{Level: max(level, least)}
-	if c.Format == "json" {
-		return slog.New(slog.NewJSONHandler(p.stderr, options))
-	}
-	return slog.New(slog.NewTextHandler(p.stderr, options))
-}
-
 func publisherOf(cfg config.Config) newsletter.Publisher {
 	return newsletter.Publisher{
 		Name: cfg.Publisher.Name, From: cfg.Publisher.From, ReplyTo: cfg.Publisher.ReplyTo,
@@ -125,7 +115,7 @@ func publisherOf(cfg config.Config) newsletter.Publisher {
 func listsOf(cfg config.Config) (lists []newsletter.List) {
 	for _, l := range cfg.Lists {
 		lists = append(lists, newsletter.List{
-			ID: l.ID, Kind: l.Kind, Title: l.Title, Description: l.Description, Schedule: l.Schedule, Zone: l.Zone, Topics: l.Topics,
+			ID: l.ID, Retired: l.Retired, Kind: l.Kind, Title: l.Title, Description: l.Description, Schedule: l.Schedule, Zone: l.Zone, Topics: l.Topics,
 			MaxItems: l.MaxItems, MaxAge: l.MaxAge, Wait: l.Wait, Subject: l.Subject, Language: l.Language,
 			FirstWave: newsletter.FirstWave(l.FirstWave), Local: l.Local, OnMissed: l.OnMissed, MaxLateness: l.MaxLateness, Reminder: l.Reminder,
 		})
@@ -177,18 +167,6 @@ func heldLanes(cfg config.Config) (lanes []newsletter.Lane) {
 	return lanes
 }
 
-// list finds a list by its id.
-func (o *office) list(id string) (newsletter.List, error) {
-	var known []string
-	for _, l := range o.lists {
-		if l.ID == id {
-			return l, nil
-		}
-		known = append(known, l.ID)
-	}
-	return newsletter.List{}, usagef("there is no list %q in the config; it has %s", id, strings.Join(known, ", "))
-}
-
 // desk is where editions are made.
 func (o *office) desk() *edition.Desk {
 	d := &edition.Desk{
@@ -217,6 +195,9 @@ func (o *office) mailer() *mailer.Mailer {
 
 // nextSlot is when a list's next slot on the schedule comes, on the readers' own clocks in the first of their zones; zero: there is none.
 func (o *office) nextSlot(ctx context.Context, l newsletter.List, after time.Time) (time.Time, error) {
+	if l.Retired {
+		return time.Time{}, nil
+	}
 	s, err := scheduler.New(o.store, o.desk(), []newsletter.List{l}, o.now, o.log)
 	if err != nil {
 		return time.Time{}, err

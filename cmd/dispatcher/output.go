@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -37,13 +36,13 @@ type rowPrinter[T any] struct {
 	json    bool
 	none    string
 	columns []column[T]
-	table   *tabwriter.Writer
+	table   table
 	rows    int
 }
 
 func newRowPrinter[T any](cmd *cobra.Command, none string, columns []column[T]) *rowPrinter[T] {
 	out := cmd.OutOrStdout()
-	return &rowPrinter[T]{out: out, json: wantsJSON(cmd), none: none, columns: columns, table: tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)}
+	return &rowPrinter[T]{out: out, json: wantsJSON(cmd), none: none, columns: columns, table: table{out: out}}
 }
 
 // tablePage is how many rows are laid out together.
@@ -64,16 +63,16 @@ func (p *rowPrinter[T]) add(row T) error {
 		return err
 	}
 	if p.rows == 1 {
-		p.line(func(c column[T]) string { return c.title })
+		p.table.title(p.cells(func(c column[T]) string { return c.title })...)
 	}
-	p.line(func(c column[T]) string { return c.text(row) })
+	p.table.add(p.cells(func(c column[T]) string { return c.text(row) })...)
 	if p.rows%tablePage == 0 {
-		return p.table.Flush()
+		return p.table.flush()
 	}
 	return nil
 }
 
-func (p *rowPrinter[T]) line(cell func(column[T]) string) {
+func (p *rowPrinter[T]) cells(cell func(column[T]) string) []string {
 	cells := make([]string, len(p.columns))
 	for i, c := range p.columns {
 		limit := 60
@@ -82,7 +81,7 @@ func (p *rowPrinter[T]) line(cell func(column[T]) string) {
 		}
 		cells[i] = newsletter.OneLine(cell(c), limit)
 	}
-	fmt.Fprintln(p.table, strings.TrimRight(strings.Join(cells, "\t"), "\t")) // the table keeps the error for Flush
+	return cells
 }
 
 func (p *rowPrinter[T]) end() (err error) {
@@ -94,7 +93,7 @@ func (p *rowPrinter[T]) end() (err error) {
 	case p.rows == 0:
 		_, err = fmt.Fprintln(p.out, p.none)
 	default:
-		err = p.table.Flush()
+		err = p.table.flush()
 	}
 	return err
 }
@@ -107,13 +106,13 @@ func show(cmd *cobra.Command, object any, fields ...field) error {
 	if wantsJSON(cmd) {
 		return printJSON(cmd.OutOrStdout(), object)
 	}
-	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+	t := table{out: cmd.OutOrStdout()}
 	for _, f := range fields {
 		if f.value != "" {
-			fmt.Fprintf(w, "%s\t%s\n", f.name, newsletter.OneLine(f.value, 0))
+			t.add(f.name, newsletter.OneLine(f.value, 0))
 		}
 	}
-	return w.Flush()
+	return t.flush()
 }
 
 func printJSON(w io.Writer, v any) error {

@@ -106,9 +106,9 @@ func (o *office) plan(cmd *cobra.Command, flags planFlags) error {
 	if err != nil {
 		return err
 	}
-	lists := o.lists
+	lists := o.liveLists()
 	if flags.list != "" {
-		l, err := o.list(flags.list)
+		l, err := o.liveList(flags.list)
 		if err != nil {
 			return err
 		}

@@ -149,6 +149,7 @@ func TestPlanWritesNothing(t *testing.T) {
 
 // What plan says of the coming days is what serve then does, and asking beside it changes nothing.
 func TestServeDoesWhatPlanSays(t *testing.T) {
+	notUnderRace(t)
 	t.Parallel()
 	relay := newRelay(t, smtptest.Config{})
 	e := newEra(t, relay.Port, instantOf(t, "2026-02-01T12:00:00Z"), "  - {id: weekly, schedule: Mon 09:00, timezone: Europe/Berlin}\n  - {id: urgent, kind: alert, wait: 10m, reminder: 24h}\n")

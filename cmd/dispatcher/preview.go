@@ -25,7 +25,7 @@ topics and the language that she has chosen. Its links are real: they would end 
 	preview.Flags().StringVar(&address, "subscriber", "", "the `address` of the subscriber whose copy to show")
 	preview.Flags().StringVar(&language, "language", "", "the `language` to show, such as en or fa")
 	preview.RunE = inOffice(p, func(cmd *cobra.Command, o *office, args []string) error {
-		l, err := o.list(args[0])
+		l, err := o.liveList(args[0])
 		if err != nil {
 			return err
 		}

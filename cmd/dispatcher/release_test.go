@@ -56,6 +56,7 @@ func restored(t *testing.T, relay *smtptest.Server) *era {
 
 // A database that was put back knows nothing of what has gone out since: nothing goes until a person has looked.
 func TestARestoredDatabaseHoldsAllMailUntilItIsReleased(t *testing.T) {
+	notUnderRace(t)
 	relay := newRelay(t, smtptest.Config{})
 	e := restored(t, relay)
 	const because = "this database was restored from a backup"
@@ -100,6 +101,7 @@ func TestARestoredDatabaseHoldsAllMailUntilItIsReleased(t *testing.T) {
 
 // Where nobody serves, `send --wait` makes the edition, says why it stays, and does not wait for what does not come.
 func TestSendWaitSaysThatMailIsHeldBack(t *testing.T) {
+	notUnderRace(t)
 	relay := newRelay(t, smtptest.Config{})
 	e := restored(t, relay)
 	if r := e.run("send", "weekly", "--wait", "--yes"); r.code != exitFailed || strings.Count(r.stderr, "held back: this database was restored from a backup") != 1 ||

@@ -43,7 +43,7 @@ func (s *service) reload(ctx context.Context) {
 	s.admin.move(ctx, n.admin, o.config.HTTP.AdminListen, o)
 	s.log().Info("config reloaded", "lists", len(o.lists), "feeds", len(o.feeds), "rehearsal", o.config.Rehearsal,
 		"pages", s.pages.address(), "admin", s.admin.address(), "mailer_goes_on", keep)
-	o.tellWarnings()
+	o.tellWarnings(ctx)
 	s.tell("", s.status(ctx))
 }
 
@@ -61,6 +61,13 @@ func (s *service) prepare(ctx context.Context, old *office) (n next, err error) 
 		return n, err
 	}
 	o.store, o.log = old.store, newLogger(o.process, cfg.Log, serveLevel)
+	gone, err := o.vanished(ctx)
+	if err == nil && len(gone) > 0 {
+		err = gone
+	}
+	if err = errors.Join(err, o.recall(ctx)); err != nil {
+		return n, err
+	}
 	if n.shift, err = s.newShift(o); err != nil {
 		return n, err
 	}

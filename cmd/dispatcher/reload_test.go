@@ -1,16 +1,23 @@
 package main
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/mail"
 	"os"
+	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"dispatcher/internal/config"
 	"dispatcher/internal/smtptest"
 )
 
@@ -145,6 +152,44 @@ func TestAReloadChangesTheSchedule(t *testing.T) {
 	}
 }
 
+// Once a reload has been told, nothing of the shift before works any more: an old scheduler would make slots by the old schedule.
+func TestNothingOfTheOldShiftGoesOn(t *testing.T) {
+	r := newRig(t, setting{readers: 1})
+	path := filepath.Join(r.dir, "config.yaml")
+	cfg, err := config.Load(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := openOffice(t.Context(), process{stderr: io.Discard, now: time.Now}, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.store.Close()
+	s, err := newService(t.Context(), o, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.begin(t.Context(), s.shift)
+	old := s.shift
+	rooms := append(slices.Clone(old.rooms), old.sending)
+	r.write("config.yaml", r.config+"\nlog: {format: json}\n") // which the mailer knows, too
+	s.reload(t.Context())
+	if s.shift == old {
+		t.Fatal("the config was refused")
+	}
+	for i, room := range rooms {
+		select {
+		case <-room.ended:
+		default:
+			t.Errorf("room %d of the old shift goes on", i)
+		}
+	}
+	leave(append(s.shift.rooms, s.shift.sending)...)
+	if err := errors.Join(s.failure(), s.pages.listener.Close(), s.admin.listener.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
 // While one reload follows another, each request has its answer, over connections that are kept too.
 func TestReloadsCutNoRequestOff(t *testing.T) {
 	r := newRig(t, setting{readers: 1})
@@ -178,4 +223,69 @@ func TestReloadsCutNoRequestOff(t *testing.T) {
 	if err := <-asked; err != nil {
 		t.Error(err)
 	}
+}
+
+// Promise 7: a list id that vanishes while it has readers is refused with its cure; under another id, with was, the list keeps its readers, the
+// links of its old mail and its List-Id; retired, it gets no mail.
+func TestAReloadForgetsNoReaders(t *testing.T) {
+	r := newRig(t, setting{readers: 3})
+	serve := r.serve()
+	r.answers(serve)
+	r.send()
+	r.done(serve)
+	old := r.relay.Messages()[0]
+
+	r.write("config.yaml", strings.Replace(r.config, "id: weekly", "id: harbour", 1))
+	serve.reload(refused, 1)
+	if line := serve.log.lines(refused)[0]; !strings.Contains(line, "3 readers") || !strings.Contains(line, "was: weekly") || !strings.Contains(line, "retired: true") {
+		t.Errorf("serve says %s", line)
+	}
+	if got := r.run("check"); got.code == exitDone || !strings.Contains(got.stdout, "was: weekly") {
+		t.Errorf("check ends with %d and says %s", got.code, got.stdout)
+	}
+
+	renamed := strings.Replace(r.config, "id: weekly", "id: harbour, was: weekly", 1)
+	r.write("config.yaml", renamed)
+	r.ok("check")
+	serve.reload(reloaded, 1)
+	post := headerOf(t, old, "List-Unsubscribe")
+	link := regexp.MustCompile(`/u/[^>]+`).FindString(post)
+	got, err := http.PostForm(fmt.Sprintf("http://127.0.0.1:%d%s", r.pagesPort(), link), map[string][]string{"List-Unsubscribe": {"One-Click"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got.Body.Close()
+	r.write("news.jsonl", `{"title":"A second letter","url":"https://magazine.example/second","summary":"News."}`+"\n")
+	r.ok("import", filepath.Join(r.dir, "news.jsonl"))
+	r.ok("send", "harbour", "--yes")
+	eventually(t, "the second edition is sent", func() bool { return r.relay.Counts().Accepted == 5 }) // one of three has left
+	if now, was := headerOf(t, r.relay.Messages()[4], "List-Id"), headerOf(t, old, "List-Id"); now != was {
+		t.Errorf("the List-Id is %s, and was %s", now, was)
+	}
+
+	r.write("config.yaml", strings.Replace(renamed, "id: harbour, was: weekly", "id: harbour, retired: true", 1))
+	serve.reload(reloaded, 2)
+	if got := r.run("send", "harbour", "--yes"); got.code != exitUsage || !strings.Contains(got.stderr, "retired") {
+		t.Errorf("send to a retired list: %+v", got)
+	}
+}
+
+// pagesPort is where the readers' pages listen.
+func (r *rig) pagesPort() (port int) {
+	r.t.Helper()
+	found := regexp.MustCompile(`listen: "127\.0\.0\.1:(\d+)"`).FindStringSubmatch(r.config)
+	port, err := strconv.Atoi(found[1])
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return port
+}
+
+func headerOf(t *testing.T, m smtptest.Message, name string) string {
+	t.Helper()
+	parsed, err := mail.ReadMessage(bytes.NewReader(m.Data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed.Header.Get(name)
 }

@@ -80,7 +80,7 @@ func (r *rowReader) record(most int) ([]string, error) {
 
 // header reads the first row and finds each column's place. Its errors repeat nothing that may be an address.
 func (r *rowReader) header() (map[string]int, error) {
-	wanted := strings.Join(csvColumns, ",")
+	wanted := strings.Join(csvColumns[:stateCell], ",")
 	if r.anyColumn {
 		wanted = "a header with the column email"
 	}
@@ -105,7 +105,7 @@ func (r *rowReader) header() (map[string]int, error) {
 		case strings.Contains(name, "@"):
 			return nil, usagef("line 1 is a reader and no header: put a line before it that says %s", wanted)
 		case !r.anyColumn && !slices.Contains(csvColumns, name):
-			return nil, usagef("line 1: there is no column %q; the columns are %s", newsletter.OneLine(newsletter.Redact(name), 40), wanted)
+			return nil, usagef("line 1: there is no column %q; the columns are %s", newsletter.OneLine(newsletter.Redact(name), 40), strings.Join(csvColumns, ","))
 		case twice:
 			return nil, usagef("line 1: the column %q is there twice", name)
 		}

@@ -35,7 +35,7 @@ On a terminal it says to how many it would go and asks; elsewhere it needs --yes
 	send.Flags().BoolVar(&wait, "wait", false, "stay until the edition is done; send it here where nobody serves")
 	send.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	send.RunE = inOffice(p, func(cmd *cobra.Command, o *office, args []string) error {
-		l, err := o.list(args[0])
+		l, err := o.liveList(args[0])
 		if err != nil {
 			return err
 		}
@@ -167,7 +167,7 @@ func (o *office) sayWhoSends(cmd *cobra.Command) error {
 		_, err = fmt.Fprintln(cmd.ErrOrStderr(), "warning:", heldError(held))
 		return err
 	}
-	release, err := o.store.LockMailer()
+	release, err := o.store.LockMailer("send")
 	if errors.Is(err, newsletter.ErrLocked) {
 		_, err = fmt.Fprintln(cmd.ErrOrStderr(), "The edition is made; the running serve sends it.")
 		return err
@@ -189,28 +189,35 @@ func heldError(held string) error {
 
 // waitFor stays until an edition is done. Where nobody sends, or whoever did has ended, it does.
 func (o *office) waitFor(cmd *cobra.Command, id newsletter.EditionID) error {
+	e, err := o.store.Edition(cmd.Context(), id)
+	if err != nil {
+		return err
+	}
+	bar := o.progress(cmd.ErrOrStderr(), "sending", "copy", int64(e.Counts.Audience))
+	bar.always = true
+	defer bar.end()
 	for {
-		release, err := o.store.LockMailer()
+		release, err := o.store.LockMailer("send")
 		switch {
 		case errors.Is(err, newsletter.ErrLocked):
 			held, err := o.store.Held(cmd.Context(), o.now())
 			if err = errors.Join(err, heldError(held)); err != nil {
 				return err
 			}
-			done, err := o.watch(cmd.Context(), cmd.ErrOrStderr(), id, time.Second)
+			done, err := o.watch(cmd.Context(), bar, id, time.Second)
 			if err != nil || done {
 				return err
 			}
 		case err != nil:
 			return err
 		default:
-			return errors.Join(o.sendHere(cmd, id), release())
+			return errors.Join(o.sendHere(cmd, bar, id), release())
 		}
 	}
 }
 
 // sendHere sends what is in the outbox until an edition is done.
-func (o *office) sendHere(cmd *cobra.Command, id newsletter.EditionID) error {
+func (o *office) sendHere(cmd *cobra.Command, bar *progress, id newsletter.EditionID) error {
 	held, err := o.store.Beat(cmd.Context(), o.now())
 	if err = errors.Join(err, heldError(held)); err != nil {
 		return err
@@ -222,34 +229,29 @@ func (o *office) sendHere(cmd *cobra.Command, id newsletter.EditionID) error {
 	g.Go(func() error { return o.mailer().Run(ctx) })
 	g.Go(func() error {
 		defer done()
-		_, err := o.watch(ctx, cmd.ErrOrStderr(), id, 0)
+		_, err := o.watch(ctx, bar, id, 0)
 		return err
 	})
 	return g.Wait()
 }
 
 // watch reports how far an edition is until it is done, or a while has passed where one is given.
-func (o *office) watch(ctx context.Context, out io.Writer, id newsletter.EditionID, while time.Duration) (done bool, err error) {
+func (o *office) watch(ctx context.Context, bar *progress, id newsletter.EditionID, while time.Duration) (done bool, err error) {
 	look := time.NewTicker(200 * time.Millisecond)
 	defer look.Stop()
-	var told newsletter.Counts
-	for begun, said := o.now(), o.now(); ; {
+	for begun := o.now(); ; {
 		counting := time.Now()
 		e, err := o.store.Edition(ctx, id)
 		if err != nil {
 			return false, err
 		}
 		look.Reset(max(200*time.Millisecond, 20*time.Since(counting))) // a million copies are not counted in a moment
-		now := o.now()
 		over := e.State == newsletter.Done || e.State == newsletter.Cancelled
-		if e.Counts != told && (over || now.Sub(said) >= time.Second) {
-			told, said = e.Counts, now
-			fmt.Fprintf(out, "%d of %d done, %d pending\n", told.Audience-told.Pending, told.Audience, told.Pending)
-		}
+		bar.at(int64(e.Counts.Audience - e.Counts.Pending))
 		if e.State == newsletter.Paused {
 			return false, fmt.Errorf("edition %d is paused: %s; `dispatcher editions show %d` tells more, `dispatcher editions resume %d` goes on", id, e.Reason, id, id)
 		}
-		if over || while > 0 && now.Sub(begun) >= while {
+		if over || while > 0 && o.now().Sub(begun) >= while {
 			return over, nil
 		}
 		select {

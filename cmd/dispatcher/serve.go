@@ -44,7 +44,7 @@ const serveLevel = slog.LevelDebug
 // serve runs all rooms until the context is cancelled. The first that fails ends the others. Each hangup has the config read again.
 func (o *office) serve(ctx context.Context, path string, hangups <-chan os.Signal) (err error) {
 	o.log = newLogger(o.process, o.config.Log, serveLevel)
-	release, err := o.store.LockMailer()
+	release, err := o.store.LockMailer("serve")
 	if errors.Is(err, newsletter.ErrLocked) {
 		return fmt.Errorf("another dispatcher sends from %s, a serve or a send --wait: only one serve may run on a database; end it first, or give this one its own data_dir", o.store.Path())
 	}
@@ -55,11 +55,14 @@ func (o *office) serve(ctx context.Context, path string, hangups <-chan os.Signa
 	if _, err := o.store.Beat(ctx, o.now()); err != nil { // before the mailer looks: it may have to hold back; the scheduler tells why
 		return err
 	}
+	if err := o.moveIn(ctx); err != nil {
+		o.log.Error("a list keeps the id that it had", "error", err)
+	}
 	s, err := newService(ctx, o, path)
 	if err != nil {
 		return err
 	}
-	o.tellWarnings()
+	o.tellWarnings(ctx)
 	o.log.Info("serving", "version", version(), "lists", len(o.lists), "feeds", len(o.feeds), "rehearsal", o.config.Rehearsal,
 		"pages", s.pages.address(), "admin", s.admin.address())
 	err = s.run(ctx, hangups)
@@ -68,9 +71,17 @@ func (o *office) serve(ctx context.Context, path string, hangups <-chan os.Signa
 	return err
 }
 
-// tellWarnings says at each start what in the config is legal and yet surely not meant.
-func (o *office) tellWarnings() {
+// tellWarnings says at each start what in the config is legal and yet surely not meant, and which readers it forgets: the others get their
+// mail meanwhile.
+func (o *office) tellWarnings(ctx context.Context) {
 	for _, w := range o.config.Warnings() {
 		o.log.Warn("config", "warning", w.String())
+	}
+	gone, err := o.vanished(ctx)
+	if err != nil {
+		o.log.Warn("looking for the config's lists failed", "error", err)
+	}
+	for _, p := range gone {
+		o.log.Error("config", "problem", p.String())
 	}
 }

@@ -23,6 +23,7 @@ type service struct {
 	shift        *shift // the one that works
 	pages, admin *door
 	watchdog     *watchdog
+	vitals       vitals
 	logger       atomic.Pointer[slog.Logger] // of the shift
 	looked       atomic.Int64                // when the scheduler gave its last sign, Unix milliseconds
 	failed       chan error                  // what the first part that failed failed with
@@ -31,6 +32,7 @@ type service struct {
 // newService opens the sockets and makes the first shift. Nothing has begun yet.
 func newService(ctx context.Context, o *office, path string) (s *service, err error) {
 	s = &service{path: path, watchdog: newWatchdog(), failed: make(chan error, 1)}
+	s.vitals.looked = s.lastLook
 	if s.shift, err = s.newShift(o); err != nil {
 		return nil, err
 	}
@@ -92,6 +94,14 @@ func (s *service) run(ctx context.Context, hangups <-chan os.Signal) (err error)
 // reloadPatience is how long a reload may take: messages that are on the line are waited for, and a query for the database.
 const reloadPatience = 10 * time.Minute
 
+// lastLook is when the scheduler gave its last sign; zero: it has not yet. It may be called from any goroutine.
+func (s *service) lastLook() time.Time {
+	if ms := s.looked.Load(); ms != 0 {
+		return time.UnixMilli(ms)
+	}
+	return time.Time{}
+}
+
 func (s *service) failure() error {
 	select {
 	case err := <-s.failed:
@@ -131,16 +141,16 @@ func (s *service) guard(ctx context.Context) error {
 // status says in a line what is being served and what comes next.
 func (s *service) status(ctx context.Context) string {
 	o := s.shift.office
-	serving := "Serving " + counted(len(o.lists), "list")
+	serving := "Serving " + counted(len(o.liveLists()), "list")
 	if o.config.Rehearsal {
-		serving = "Rehearsing " + counted(len(o.lists), "list")
+		serving = "Rehearsing " + counted(len(o.liveLists()), "list")
 	}
 	if held, err := o.store.Held(ctx, o.now()); err == nil && held != "" {
 		return serving + "; mail is held back, `dispatcher release` lets it go: " + held
 	}
 	var first newsletter.List
 	var soonest time.Time
-	for _, l := range o.lists {
+	for _, l := range o.liveLists() {
 		if next, err := o.nextSlot(ctx, l, o.now()); err == nil && !next.IsZero() && (soonest.IsZero() || next.Before(soonest)) {
 			first, soonest = l, next
 		}

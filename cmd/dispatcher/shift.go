@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"reflect"
 	"time"
 
@@ -27,7 +28,7 @@ type shift struct {
 
 // newShift makes the parts. What a config can make fail fails here, and nothing has begun.
 func (s *service) newShift(o *office) (*shift, error) {
-	clock, err := scheduler.New(o.store, o.desk(), o.lists, o.now, o.log)
+	clock, err := scheduler.New(o.store, o.desk(), o.liveLists(), o.now, o.log)
 	if err != nil {
 		return nil, err
 	}
@@ -37,13 +38,15 @@ func (s *service) newShift(o *office) (*shift, error) {
 		heart(within)
 	}
 	pages, err := web.New(web.Config{
-		Files: templates.With(o.config.TemplatesDir), Keys: o.store.Keys(), Ledger: o.store, Publisher: o.publisher, Lists: o.lists, Now: o.now, Log: o.log,
+		Files: templates.With(o.config.TemplatesDir), Keys: o.store.Keys(), Ledger: o.store, Publisher: o.publisher, FormerURLs: o.config.FormerURLs, Lists: o.lists,
+		Now: o.now, Log: o.log,
+		Ready: s.vitals.ready(o), Metrics: s.vitals.metrics(o),
 	})
 	if err != nil {
 		return nil, err
 	}
 	m := o.mailer()
-	m.Alive = s.watchdog.heart
+	m.Alive, m.Figures = s.watchdog.heart, &s.vitals.mailer
 	return &shift{office: o, clock: clock, pages: pages, mailer: m}, nil
 }
 
@@ -51,7 +54,7 @@ func (s *service) newShift(o *office) (*shift, error) {
 func (s *service) begin(ctx context.Context, h *shift) {
 	s.shift = h
 	s.logger.Store(h.office.log)
-	for _, run := range []func(context.Context) error{h.office.ingester().Run, h.clock.Run} {
+	for _, run := range []func(context.Context) error{h.office.ingester().Run, h.clock.Run, h.office.keepTidy} {
 		h.rooms = append(h.rooms, enter(ctx, s.failed, run))
 	}
 	if h.sending == nil {
@@ -85,7 +88,7 @@ func sendingOf(o *office) sending {
 	return sending{composer: o.composer(), relays: relaysOf(o.config), hold: heldLanes(o.config), rehearsal: o.config.Rehearsal, log: o.config.Log}
 }
 
-// moveIn makes the database ready for a shift, while no other works.
+// moveIn makes the database ready for a shift, while no other decides slots.
 func (o *office) moveIn(ctx context.Context) error {
-	return o.store.Relax(ctx, o.config.Durability == "normal")
+	return errors.Join(o.store.Relax(ctx, o.config.Durability == "normal"), o.renameLists(ctx))
 }

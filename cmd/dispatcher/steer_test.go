@@ -52,6 +52,7 @@ func TestTheHelpOfSteeringSaysWhatItDoes(t *testing.T) {
 
 // A line that cannot be followed is told apart from an edition that is not where it would have to be.
 func TestSteeringRefusesWithReasons(t *testing.T) {
+	notUnderRace(t)
 	s := newEdition(t, newRelay(t, smtptest.Config{}))
 	before := s.edition()
 	for _, tt := range []struct {
@@ -59,9 +60,9 @@ func TestSteeringRefusesWithReasons(t *testing.T) {
 		code int
 		want string
 	}{
-		{"pause", exitUsage, "accepts 1 arg"},
-		{"pause 1 2", exitUsage, "accepts 1 arg"},
-		{"pause one", exitUsage, "\"one\" is not the number of an edition; `editions list` shows them"},
+		{"pause", exitUsage, "takes ID"},
+		{"pause 1 2", exitUsage, "takes ID"},
+		{"pause one", exitUsage, "\"one\" is not the number of an edition; `dispatcher editions list` shows them"},
 		{"resume 0", exitUsage, `"0" is not the number of an edition`},
 		{"cancel 9999999999999999999 --yes", exitUsage, "is not the number of an edition"},
 		{"cancel 1", exitUsage, "cancel cannot be undone: give --yes where nobody can be asked"},
@@ -133,6 +134,7 @@ func TestPauseAndResume(t *testing.T) {
 }
 
 func TestCancelAsksAndIsFinal(t *testing.T) {
+	notUnderRace(t)
 	relay := newRelay(t, smtptest.Config{})
 	s := newEdition(t, relay)
 	answer := func(text string, more ...string) result {

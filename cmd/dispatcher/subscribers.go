@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -56,7 +57,7 @@ func (v subscriptionView) describe() string {
 }
 
 func newSubscribersCommand(p process) *cobra.Command {
-	group := &cobra.Command{Use: "subscribers", Short: "The readers: import, add, list, and see what became of each one's copies"}
+	group := &cobra.Command{Use: "subscribers", Short: "The readers: import, export, add, list, and see what became of each one's copies"}
 	var listID string
 	listing := addJSONFlag(&cobra.Command{
 		Use:   "list",
@@ -72,7 +73,7 @@ func newSubscribersCommand(p process) *cobra.Command {
 		}),
 	})
 	listing.Flags().StringVar(&listID, "list", "", "only subscribers of the list with this `id`")
-	group.AddCommand(newSubscribersImportCommand(p), newSubscribersAddCommand(p), listing, addJSONFlag(&cobra.Command{
+	group.AddCommand(newSubscribersImportCommand(p), newSubscribersExportCommand(p), newSubscribersAddCommand(p), listing, addJSONFlag(&cobra.Command{
 		Use:   "show ADDRESS",
 		Short: "Show one subscriber, and why she got each edition or did not",
 		Args:  cobra.ExactArgs(1),
@@ -171,6 +172,9 @@ func showSubscriber(cmd *cobra.Command, o *office, args []string) error {
 	for _, c := range detail.Copies {
 		fields = append(fields, copyFields(c)...)
 	}
+	if detail.PrunedUntil != nil {
+		fields = append(fields, field{"older copies", "those of editions up to " + moment(*detail.PrunedUntil) + " are no longer kept; \"dispatcher editions show\" has their sums"})
+	}
 	for _, b := range detail.Bounces {
 		fields = append(fields, field{fmt.Sprintf("edition %d", b.Edition), strings.TrimSpace(fmt.Sprintf("came back: %s, %s %s %s", b.Kind, moment(b.At), b.Status, b.Words))})
 	}
@@ -180,9 +184,10 @@ func showSubscriber(cmd *cobra.Command, o *office, args []string) error {
 // subscriberDetail is all that is known of a subscriber.
 type subscriberDetail struct {
 	subscriberView
-	Suppressed string       `json:"suppressed,omitempty"`
-	Copies     []copyView   `json:"copies"`
-	Bounces    []bounceView `json:"bounces"`
+	Suppressed  string       `json:"suppressed,omitempty"`
+	Copies      []copyView   `json:"copies"`
+	Bounces     []bounceView `json:"bounces"`
+	PrunedUntil *time.Time   `json:"pruned_until,omitempty"` // copies of editions that were made up to then are no longer kept
 }
 
 // bounceView is what came back about one copy.
@@ -208,7 +213,14 @@ func (o *office) subscriberDetail(cmd *cobra.Command, sub newsletter.Subscriber)
 	if err != nil {
 		return detail, err
 	}
-	detail = subscriberDetail{viewSubscriber(sub, subscriptions), "", []copyView{}, []bounceView{}}
+	pruned, err := o.store.PrunedUntil(ctx)
+	if err != nil {
+		return detail, err
+	}
+	detail = subscriberDetail{subscriberView: viewSubscriber(sub, subscriptions), Copies: []copyView{}, Bounces: []bounceView{}}
+	if sub.Created.Before(pruned) {
+		detail.PrunedUntil = optional(pruned)
+	}
 	for _, c := range copies {
 		detail.Copies = append(detail.Copies, viewCopy(c))
 	}
@@ -246,6 +258,8 @@ func copyFields(v copyView) []field {
 type reader struct {
 	address, name, language, timezone string
 	lists, topics                     []string
+
+	state, consent, consentAt, suppressed string // as another dispatcher exported them
 }
 
 // enrolment checks a reader. The error says what is wrong and repeats no address.
@@ -270,23 +284,48 @@ func (o *office) enrolment(r reader, confirmed string) (store.Enrolment, error) 
 	if len(r.lists) == 0 {
 		return e, errors.New("lists: none is named, here or with --list")
 	}
-	for _, l := range r.lists {
-		if _, err := o.list(l); err != nil {
+	for _, id := range r.lists {
+		l, err := o.liveList(id)
+		if err != nil {
 			return e, fmt.Errorf("lists: %w", err)
 		}
+		e.Lists = append(e.Lists, l.ID)
 	}
 	e.Subscriber = newsletter.Subscriber{Address: address, Name: newsletter.OneLine(r.name, 200), Language: r.language, Zone: r.timezone}
-	e.Lists = r.lists
 	for _, t := range newsletter.AddTopics(nil, r.topics...) {
 		e.Topics = append(e.Topics, newsletter.Slug(t))
 	}
 	slices.Sort(e.Topics)
-	e.Confirmed = confirmed != ""
-	e.Consent = newsletter.Consent{At: o.now(), Source: newsletter.OneLine(confirmed, 300)}
-	if !e.Confirmed {
+	e.Suppressed = newsletter.OneLine(r.suppressed, 300)
+	err = o.stand(&e, r, confirmed)
+	return e, err
+}
+
+// stand says in which state an enrolment's subscriptions begin, and on what evidence. A row's own state outranks --confirmed.
+func (o *office) stand(e *store.Enrolment, r reader, confirmed string) error {
+	evidence := newsletter.OneLine(cmp.Or(r.consent, confirmed), 300)
+	e.Consent = newsletter.Consent{At: o.now(), Source: evidence}
+	if r.consentAt != "" {
+		at, err := time.Parse(time.RFC3339, r.consentAt)
+		if err != nil || at.After(o.now()) {
+			return errors.New("consent_at: it must be an instant of the past such as 2026-12-01T09:00:00Z")
+		}
+		e.Consent.At = at
+	}
+	switch state := newsletter.SubscriptionState(r.state); {
+	case state == newsletter.Confirmed && evidence == "":
+		return errors.New("state: it is confirmed, and nothing says where the consent came from: fill in consent, or give --confirmed")
+	case state == newsletter.Ended:
+		e.Ended = true
+	case state == newsletter.Confirmed, state == "" && confirmed != "":
+		e.Confirmed = true
+	case state != "" && state != newsletter.PendingConsent:
+		return errors.New("state: it must be pending, confirmed or ended")
+	}
+	if !e.Confirmed && r.consent == "" {
 		e.Consent.Source = "added by the admin, not confirmed"
 	}
-	return e, nil
+	return nil
 }
 
 func newSubscribersAddCommand(p process) *cobra.Command {
@@ -308,8 +347,8 @@ text is kept as evidence. Without it her subscriptions are pending, and she gets
 	f.StringVar(&confirmed, "confirmed", "", "where her consent came from, such as \"form at the spring fair\"")
 	add.RunE = inOffice(p, func(cmd *cobra.Command, o *office, args []string) error {
 		r.address = args[0]
-		if len(r.lists) == 0 && len(o.lists) == 1 {
-			r.lists = []string{o.lists[0].ID}
+		if live := o.liveLists(); len(r.lists) == 0 && len(live) == 1 {
+			r.lists = []string{live[0].ID}
 		}
 		e, err := o.enrolment(r, confirmed)
 		if err != nil {

@@ -12,8 +12,8 @@ import (
 	"dispatcher/internal/store"
 )
 
-// csvColumns are the columns of a subscriber file. Only email is needed.
-var csvColumns = []string{"email", "name", "language", "timezone", "lists", "topics"}
+// csvColumns are the columns of a subscriber file, in the order in which export writes them. Only email is needed.
+var csvColumns = []string{"email", "name", "language", "timezone", "lists", "topics", "state", "consent", "consent_at", "suppressed"}
 
 func newSubscribersImportCommand(p process) *cobra.Command {
 	var listID, confirmed string
@@ -22,9 +22,11 @@ func newSubscribersImportCommand(p process) *cobra.Command {
 		Short: "Import subscribers from a CSV file",
 		Long: `Import subscribers from a CSV file in UTF-8 with the header ` + strings.Join(csvColumns, ",") + `.
 Only email is needed; lists and topics are separated by semicolons, and no topics means all of them. "-" reads standard input.
+The last four are for what "subscribers export" wrote elsewhere: a row's own state (pending, confirmed or ended), where and when its
+consent was given, and why its address is never to be mailed. A row that is confirmed must say where its consent came from.
 
 With --confirmed "where consent came from" the readers get editions at once, and that text is kept as evidence of consent.
-Without it their subscriptions are pending, and they get nothing until they have confirmed. An import never begins a
+Without it and without a state of their own their subscriptions are pending, and they get nothing until they have confirmed. An import never begins a
 subscription again that its reader has ended, and lifts no suppression. The same file again changes nothing.
 Bad rows are reported with their line, and the good ones are imported.`,
 		Args: cobra.ExactArgs(1),
@@ -33,7 +35,7 @@ Bad rows are reported with their line, and the good ones are imported.`,
 	imp.Flags().StringVar(&confirmed, "confirmed", "", "where the readers' consent came from")
 	imp.RunE = inOffice(p, func(cmd *cobra.Command, o *office, args []string) (err error) {
 		if listID != "" {
-			if _, err := o.list(listID); err != nil {
+			if _, err := o.liveList(listID); err != nil {
 				return err
 			}
 		}
@@ -46,7 +48,9 @@ Bad rows are reported with their line, and the good ones are imported.`,
 			defer func() { err = errors.Join(err, f.Close()) }()
 			file = f
 		}
-		result, err := o.importSubscribers(cmd, file, listID, confirmed)
+		bar := o.progress(cmd.ErrOrStderr(), "importing", octets, sizeOf(args...))
+		result, err := o.importSubscribers(cmd, bar.reading(file), listID, confirmed)
+		bar.end()
 		if err != nil {
 			return err
 		}
@@ -64,6 +68,7 @@ type importResult struct {
 	Left       int       `json:"ended_by_reader"`
 	Suppressed int       `json:"suppressed"`
 	Bad        []badLine `json:"bad"`
+	states     bool      // some rows say their own state
 }
 
 // badLine is a row that was not imported.
@@ -80,6 +85,7 @@ func (o *office) importSubscribers(cmd *cobra.Command, file io.Reader, listID, c
 	if err != nil {
 		return result, err
 	}
+	_, result.states = header["state"]
 	const group = 500
 	var batch []store.Enrolment
 	flush := func() error {
@@ -116,7 +122,7 @@ func readRow(header map[string]int, record []string, listID string) reader {
 		if !ok || i >= len(record) {
 			return ""
 		}
-		return strings.TrimSpace(record[i])
+		return fromSpreadsheet(strings.TrimSpace(record[i]))
 	}
 	words := func(name string) (all []string) {
 		for word := range strings.SplitSeq(cell(name), ";") {
@@ -126,7 +132,10 @@ func readRow(header map[string]int, record []string, listID string) reader {
 		}
 		return all
 	}
-	r := reader{cell("email"), cell("name"), cell("language"), cell("timezone"), words("lists"), words("topics")}
+	r := reader{
+		address: cell("email"), name: cell("name"), language: cell("language"), timezone: cell("timezone"), lists: words("lists"), topics: words("topics"),
+		state: cell("state"), consent: cell("consent"), consentAt: cell("consent_at"), suppressed: cell("suppressed"),
+	}
 	if len(r.lists) == 0 && listID != "" {
 		r.lists = []string{listID}
 	}
@@ -161,7 +170,10 @@ func (r importResult) print(cmd *cobra.Command, confirmed bool) error {
 			fmt.Fprintf(cmd.ErrOrStderr(), "line %d: not imported: %s\n", b.Line, b.What)
 		}
 		state := "pending: they get nothing until they have confirmed"
-		if confirmed {
+		switch {
+		case r.states:
+			state = "each as its row says"
+		case confirmed:
 			state = "confirmed"
 		}
 		fmt.Fprintf(cmd.OutOrStdout(), "%s read: %d new (%s), %d newly confirmed, %d known already, %d bad\n",

@@ -27,8 +27,14 @@ func newVersionCommand() *cobra.Command {
 	})
 }
 
-// version is the module's version, or "devel" in a build from a checkout.
+// release and commit are set by the linker when a package is built, so that the same source makes the same bytes in any folder.
+var release, commit string
+
+// version is the package's or the module's, or "devel" in a build from a checkout.
 func version() string {
+	if release != "" {
+		return release
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
 		return "devel"
@@ -37,6 +43,9 @@ func version() string {
 }
 
 func revision() string {
+	if commit != "" {
+		return commit
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return ""

@@ -16,8 +16,9 @@ import (
 // Config is a checked config file. Nothing changes it after Load, so any goroutine may read it.
 // The yaml tags are the one place that names the keys.
 type Config struct {
-	PublicURL string    `yaml:"public_url"` // base of every link, no trailing slash
-	Publisher Publisher `yaml:"publisher"`
+	PublicURL  string    `yaml:"public_url"`  // base of every link, no trailing slash
+	FormerURLs []string  `yaml:"former_urls"` // that PublicURL was before, written as it: links in old mail begin with them
+	Publisher  Publisher `yaml:"publisher"`
 
 	Relays []Relay `yaml:"relays"` // at least one; the later ones stand by, in this order
 	Feeds  []Feed  `yaml:"feeds"`
@@ -40,6 +41,8 @@ type Config struct {
 	Log          Log    `yaml:"log"`
 	DataDir      string `yaml:"data_dir"`      // absolute
 	TemplatesDir string `yaml:"templates_dir"` // absolute, or empty: the built-in templates
+
+	KeepDeliveries time.Duration `yaml:"keep_deliveries"` // how long what became of each copy is kept, 60 days or more; 0: for good
 
 	source   source
 	warnings Problems
@@ -137,6 +140,8 @@ type Topic struct {
 // List is what people subscribe to.
 type List struct {
 	ID          string          `yaml:"id"`
+	Was         string          `yaml:"was"`     // the id that it had before; empty: none
+	Retired     bool            `yaml:"retired"` // nothing is made or sent for it; its readers and the links in its mail stay known
 	Kind        newsletter.Kind `yaml:"kind"`
 	Title       string          `yaml:"title"`
 	Description string          `yaml:"description"` // one line, may be empty
@@ -187,6 +192,8 @@ func Default() Config {
 		OnUnknown:   OnUnknown{Alert: "retry", Digest: "retry"},
 		HTTP:        HTTP{Listen: "127.0.0.1:8080", AdminListen: "127.0.0.1:8081"},
 		Log:         Log{Level: "info", Format: "text"},
+
+		KeepDeliveries: 400 * day,
 	}
 }
 

@@ -20,6 +20,7 @@ func FuzzLoad(f *testing.F) {
 		"relays: [{rate: 9999999999/s, timeouts: [1s], class_rates: [{class: \"a@\", rate: /}, 5, ~]}]\nlists: [{first_wave: then then then}]\n", "log: {level: &a [*a]}\n", "\xef\xbb\xbfrehearsal: true\n", "\xff\xfea\x00",
 		"lists: [{timezone: subscriber, default_timezone: ~, schedule: \"@every 1h\", on_missed: {}, max_lateness: -5m, reminder: 9999999d}, {kind: alert, timezone: subscriber, schedule: \"CRON_TZ= 0 0 9 * * 1\"}]\n",
 		"alerts: {at_most: 1 per per, quiet_hours: 24:00-}\naction_links: [stable]\n", smallest + "  - {id: a, kind: alert, on_missed: skip, reminder: 1h, default_timezone: UTC}\nalerts: {quiet_hours: 7:00-22:00, at_most: 1 per 1h}\n",
+		smallest + "  - {id: a, was: iran-weekly, retired: true}\nformer_urls: [https://a.example, 5]\nkeep_deliveries: 1d\n",
 		"%YAML 1.1\n---\nhttp: {listen: \":\"}\n", "public_url: \"http://%\"\n", "a: |\n\t\n b\n", "{{{{{{{{", "# c\n\n  # d\nlists:\n  # e\n  - id: a # f\n",
 	} {
 		f.Add([]byte(seed))

@@ -45,6 +45,26 @@ func (c *checker) lists() {
 		c.listLimits(key, list)
 		c.looks(key, list)
 	}
+	c.formerIDs(taken)
+}
+
+// formerIDs checks what the lists were called before. Taken maps the ids of today to their keys.
+func (c *checker) formerIDs(taken map[string]string) {
+	former := map[string]string{}
+	for i, list := range c.cfg.Lists {
+		key := child(element("lists", i), "was")
+		switch {
+		case list.Was == "":
+			continue
+		case list.Was == list.ID:
+			c.problem(key, list.Was, "is the id that the list has now", "write the id that it had before, or take the line out")
+		case !plausibleID(list.Was):
+			c.problem(key, list.Was, "is not an id", idCure)
+		case taken[list.Was] != "":
+			c.problem(key, list.Was, "is the id of another list, "+taken[list.Was], "a list that was renamed leaves its old id to nobody: give the other list an id of its own")
+		}
+		c.unique(former, key, list.Was)
+	}
 }
 
 func (c *checker) kindAndSchedule(key string, list *List) {
@@ -57,7 +77,7 @@ func (c *checker) kindAndSchedule(key string, list *List) {
 	case list.Kind == newsletter.Alert && list.Schedule != "":
 		c.problem(scheduleKey, list.Schedule, "is on an alert list, which is mailed whenever an action is urgent", "take the schedule out, or make the kind digest")
 		return
-	case list.Kind == newsletter.Digest && list.Schedule == "":
+	case list.Kind == newsletter.Digest && list.Schedule == "" && !list.Retired:
 		c.warn(kindKey, "", "is a digest without a schedule, so it is sent by hand alone", `give it a schedule such as "Mon 09:00"`)
 	}
 	if list.Schedule == "" {
@@ -93,7 +113,7 @@ func (c *checker) localZone(key string, list *List) {
 	list.Local = true
 	if list.DefaultTimezone == "" {
 		list.DefaultTimezone = "UTC"
-		if list.Schedule != "" {
+		if list.Schedule != "" && !list.Retired {
 			c.warn(key, "", "is not given, so the schedule is read as UTC for readers whose zone is not known", "name the zone of most of your readers, such as America/New_York")
 		}
 	}
@@ -104,6 +124,7 @@ func (c *checker) fixedZone(key string, list *List) {
 	if list.Timezone == "" {
 		list.Timezone = "UTC"
 		switch {
+		case list.Retired:
 		case list.Schedule != "":
 			c.warn(key, "", "is not given, so the schedule is read as UTC", "name the zone of your readers, such as America/New_York")
 		case list.Kind == newsletter.Alert && c.cfg.Alerts.QuietHours != QuietHours{}:
@@ -214,13 +235,19 @@ func (c *checker) id(taken map[string]string, key, id string) {
 		c.missing(key, "give it a short name for good, such as iran-weekly")
 		return
 	}
+	if !plausibleID(id) {
+		c.problem(key, id, "is not an id", idCure)
+	}
+	c.unique(taken, key, id)
+}
+
+const idCure = "write up to 63 lower-case letters, digits and hyphens, such as iran-weekly"
+
+func plausibleID(id string) bool {
 	odd := strings.ContainsFunc(id, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-'
 	})
-	if odd || len(id) > 63 || strings.Trim(id, "-") != id {
-		c.problem(key, id, "is not an id", "write up to 63 lower-case letters, digits and hyphens, such as iran-weekly")
-	}
-	c.unique(taken, key, id)
+	return !odd && len(id) <= 63 && strings.Trim(id, "-") == id
 }
 
 // titleOf makes a title of an id: "iran-weekly" is "Iran Weekly".

@@ -1,7 +1,9 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -46,7 +48,11 @@ func Load(path string, environ []string) (Config, error) {
 func readFile(r *report, path string) map[string]any {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		r.whole(0, "cannot be read: "+reason(err), "name the config file with --config or "+configVariable)
+		cure := "name the config file with --config or " + configVariable
+		if errors.Is(err, fs.ErrPermission) {
+			cure = "run it as the user of the service, with `sudo -u dispatcher` before it"
+		}
+		r.whole(0, "cannot be read: "+reason(err), cure)
 		return nil
 	}
 	document := readDocument(r, text)

@@ -129,6 +129,8 @@ func TestSmallestConfigGetsEveryDefault(t *testing.T) {
 		HTTP:        config.HTTP{Listen: "127.0.0.1:8080", AdminListen: "127.0.0.1:8081"},
 		Log:         config.Log{Level: "info", Format: "text"},
 		DataDir:     filepath.Join(filepath.Dir(path), "data"),
+
+		KeepDeliveries: 400 * day,
 	}
 	if diff := cmp.Diff(want, got, ignoring()); diff != "" {
 		t.Errorf("Load (-want +got):\n%s", diff)

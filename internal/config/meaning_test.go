@@ -189,6 +189,25 @@ func TestProblemsOfMeaning(t *testing.T) {
 			`config.yaml:12: on_unknown.alert: "drop" is not a choice here; choose one of: retry, hold`,
 			`config.yaml:12: on_unknown.digest: "Hold" is not a choice here; did you mean "hold"?`,
 		}},
+		"former ids": {edited(t, "{id:", "{was: iran-weekly, id:") + "  - {id: b, was: c}\n  - {id: c, was: A.b}\n  - {id: d, was: e}\n  - {id: f, was: e}\n  - {id: g, was: 5}\n", []string{
+			`config.yaml:9: lists[0].was: "iran-weekly" is the id that the list has now; write the id that it had before, or take the line out`,
+			`config.yaml:10: lists[1].was: "c" is the id of another list, lists[2].id; a list that was renamed leaves its old id to nobody: give the other list an id of its own`,
+			`config.yaml:11: lists[2].was: "A.b" is not an id; ` + ids,
+			`config.yaml:13: lists[4].was: "e" is taken by lists[3].was; ` + own,
+			`config.yaml:14: lists[5].was: "5" is not text as it stands; put it in quotes`,
+		}},
+		"former addresses": {smallest + "former_urls: [\"\", old.example.org, http://old.example.org, \"https://old.example.org/?a\", https://News.example.org/, https://old.example.org/news, https://old.example.org/news/, https://news:pw@old.example.org]\n", []string{
+			`config.yaml:10: former_urls[0]: is not a web address; ` + fullURL,
+			`config.yaml:10: former_urls[1]: "old.example.org" is not a web address; ` + fullURL,
+			`config.yaml:10: former_urls[2]: "http://old.example.org" is not https; readers' links carry personal tokens: use https (http is for trying on this machine only)`,
+			`config.yaml:10: former_urls[3]: "https://old.example.org/?a" has a query or a fragment; leave out what begins with ? or #`,
+			`config.yaml:10: former_urls[4]: "https://News.example.org" is taken by public_url; ` + own,
+			`config.yaml:10: former_urls[6]: "https://old.example.org/news" is taken by former_urls[5]; ` + own,
+			`config.yaml:10: former_urls[7]: has a user name or password in it; take it out, up to the @`,
+		}},
+		"copies that are kept for too short": {smallest + "keep_deliveries: 59d\n", []string{
+			`config.yaml:10: keep_deliveries: "59d" is too short; write 60d or more, or 0s to keep them for good`,
+		}},
 		"two pages on one port": {smallest + "http: {listen: 127.0.0.1:8081}\n", []string{
 			`config.yaml:10: http.admin_listen: "127.0.0.1:8081" is the same as http.listen; give the admin page a port of its own`,
 		}},
@@ -198,6 +217,7 @@ func TestProblemsOfMeaning(t *testing.T) {
 			if diff := cmp.Diff(tt.want, problems(t, tt.text)); diff != "" {
 				t.Errorf("problems (-want +got):\n%s", diff)
 			}
+			refusedBySchema(t, name, tt.text)
 		})
 	}
 }
@@ -286,6 +306,7 @@ func TestWarnings(t *testing.T) {
 		"digest without a schedule": {edited(t, ", schedule: Mon 09:00", ""), []string{
 			`config.yaml:9: lists[0].kind: is a digest without a schedule, so it is sent by hand alone; give it a schedule such as "Mon 09:00"`,
 		}},
+		"a list that is retired": {smallest + "  - {id: a, retired: true}\n  - {id: b, retired: true, schedule: Mon 09:00}\n  - {id: c, retired: true, timezone: subscriber, schedule: Mon 09:00}\n", []string{""}},
 		"topic that nobody declares": {edited(t, "{id:", "{topics: [Irann, IRAN, women, Labour], id:", "{url:", "{topics: [Women], url:") + "topics: [{id: iran, title: Iran}, {id: work, title: labour}]\n", []string{
 			`config.yaml:9: lists[0].topics[0]: "Irann" is not among the topics, so readers cannot choose it and only a category of that very name matches it; did you mean "iran"?`,
 		}},
@@ -341,5 +362,15 @@ func TestSecretFileThatEveryoneCanRead(t *testing.T) {
 	const want = "config.yaml:6: relays[0].password_file: names a file that everyone on this machine can read; take that right away with chmod o-r"
 	if got := strings.ReplaceAll(cfg.Warnings().Error(), path, "config.yaml"); got != want {
 		t.Errorf("warnings are %q, want %q", got, want)
+	}
+}
+
+func TestWhatWasBeforeIsKnown(t *testing.T) {
+	cfg := mustLoad(t, edited(t, "{id:", "{was: iran-news, id:")+"  - {id: monthly, retired: true}\nformer_urls: [https://old.example.org/news/]\nkeep_deliveries: 0s\n")
+	if l := cfg.Lists[0]; l.Was != "iran-news" || l.Retired || !cfg.Lists[1].Retired {
+		t.Errorf("lists are %+v", cfg.Lists)
+	}
+	if diff := cmp.Diff([]string{"https://old.example.org/news"}, cfg.FormerURLs); diff != "" || cfg.KeepDeliveries != 0 {
+		t.Errorf("copies are kept for %v, former addresses (-want +got):\n%s", cfg.KeepDeliveries, diff)
 	}
 }

@@ -29,7 +29,7 @@ func problems(t *testing.T, text string, environ ...string) []string {
 func TestProblemsOfTheFile(t *testing.T) {
 	const look = "look at the indentation, quotes, brackets and colons of this line and the one above"
 	const empty = "config.yaml: is empty; begin with a copy of config.example.yaml"
-	const keys = "public_url, publisher, relays, feeds, topics, lists, alerts, action_links, rehearsal, proof_to, unsubscribe_address, bounce_address, durability, on_unknown, http, log, data_dir, templates_dir"
+	const keys = "public_url, former_urls, publisher, relays, feeds, topics, lists, alerts, action_links, rehearsal, proof_to, unsubscribe_address, bounce_address, durability, on_unknown, http, log, data_dir, templates_dir, keep_deliveries"
 	tests := map[string]struct{ text, want string }{
 		"nothing":          {"", empty},
 		"comments alone":   {"# to do\n\n", empty},
@@ -185,7 +185,7 @@ func TestProblemsOfShape(t *testing.T) {
 			"config.yaml:14: data_dir: is a list where one value belongs; write key: value",
 		}},
 		"a bad element does not shift the others": {edited(t, "lists:\n", "lists:\n  - 5\n  - id: [x]\n  - {id: b, schedule: x}\n"), []string{
-			"config.yaml:9: lists[0]: is one value where keys with values belong; write its keys, one to a line: id, kind, title, description, schedule, timezone, default_timezone, on_missed, max_lateness, topics, max_items, max_age, wait, reminder, first_wave, subject, language",
+			"config.yaml:9: lists[0]: is one value where keys with values belong; write its keys, one to a line: id, was, retired, kind, title, description, schedule, timezone, default_timezone, on_missed, max_lateness, topics, max_items, max_age, wait, reminder, first_wave, subject, language",
 			"config.yaml:10: lists[1].id: is a list where one value belongs; write key: value",
 			`config.yaml:11: lists[2].schedule: "x" is not a schedule; write "Mon 09:00", "Mon,Thu 09:00", "weekdays 08:00", "daily 07:30", or a cron line such as "0 9 * * MON"; the zone goes under timezone`,
 		}},
@@ -199,6 +199,7 @@ func TestProblemsOfShape(t *testing.T) {
 			if diff := cmp.Diff(tt.want, problems(t, tt.text)); diff != "" {
 				t.Errorf("problems (-want +got):\n%s", diff)
 			}
+			refusedBySchema(t, name, tt.text)
 		})
 	}
 }

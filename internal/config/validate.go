@@ -26,6 +26,7 @@ type checker struct {
 
 func (c *checker) check() {
 	c.publicURL()
+	c.formerURLs()
 	c.publisher()
 	c.plainAddress("unsubscribe_address", &c.cfg.UnsubscribeAddress)
 	c.plainAddress("bounce_address", &c.cfg.BounceAddress)
@@ -43,15 +44,30 @@ func (c *checker) check() {
 	c.oneOf("log.level", c.cfg.Log.Level, "debug", "info", "warn", "error")
 	c.oneOf("log.format", c.cfg.Log.Format, "text", "json")
 	c.directories()
+	c.retention()
 }
 
 func (c *checker) publicURL() {
 	const key = "public_url"
-	text := c.cfg.PublicURL
-	if text == "" {
+	if c.cfg.PublicURL == "" {
 		c.missing(key, "give the address under which readers reach this server, such as https://news.example.org")
 		return
 	}
+	c.cfg.PublicURL = c.linkBase(key, c.cfg.PublicURL)
+}
+
+// formerURLs checks the addresses under which the links of old mail lead here.
+func (c *checker) formerURLs() {
+	taken := map[string]string{strings.ToLower(c.cfg.PublicURL): "public_url"}
+	for i, text := range c.cfg.FormerURLs {
+		key := element("former_urls", i)
+		c.cfg.FormerURLs[i] = c.linkBase(key, text)
+		c.unique(taken, key, c.cfg.FormerURLs[i])
+	}
+}
+
+// linkBase checks the address with which links begin. It gives it back without a trailing slash.
+func (c *checker) linkBase(key, text string) string {
 	u, ok := c.webAddress(key, text)
 	switch {
 	case !ok:
@@ -60,7 +76,7 @@ func (c *checker) publicURL() {
 	case strings.ContainsAny(text, "?#"):
 		c.problem(key, text, "has a query or a fragment", "leave out what begins with ? or #")
 	}
-	c.cfg.PublicURL = strings.TrimRight(text, "/")
+	return strings.TrimRight(text, "/")
 }
 
 // webAddress reads an http or https URL. One with a user name or password in it is never shown.
@@ -175,6 +191,14 @@ func (c *checker) directories() {
 	c.cfg.TemplatesDir = c.path(c.cfg.TemplatesDir)
 	if info, err := os.Stat(c.cfg.TemplatesDir); err != nil || !info.IsDir() {
 		c.problem("templates_dir", c.cfg.TemplatesDir, "is not a folder that can be read", "name the folder with your templates, or take the line out")
+	}
+}
+
+// retention checks how long what became of each copy is kept. Reports come back for weeks, and first waves and editors look at
+// the last editions.
+func (c *checker) retention() {
+	if keep := c.cfg.KeepDeliveries; keep != 0 && keep < 60*day {
+		c.problem("keep_deliveries", spell(keep), "is too short", "write 60d or more, or 0s to keep them for good")
 	}
 }
 

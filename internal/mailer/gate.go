@@ -26,6 +26,9 @@ type gate struct {
 	dialling int  // connections that are being opened
 	sessions int  // connections that are open
 	crowded  bool // the log knows that the relay takes fewer than asked for
+
+	workers []*worker    // all are there before anybody looks
+	counts  *relayCounts // guarded by nothing
 }
 
 func newGate(m *Mailer, p *pool, r *Relay) *gate {
@@ -140,6 +143,7 @@ func (g *gate) disconnected() {
 // unreached says that a worker got no connection. Where others have one, or are getting one, the relay takes no more at a time than
 // those.
 func (g *gate) unreached(w *worker, err error) {
+	g.counts.unreached.Add(1)
 	g.pool.mu.Lock()
 	defer g.pool.mu.Unlock()
 	g.dialling--

@@ -56,6 +56,9 @@ type Mailer struct {
 	// Alive is how each part of the mailer, which it names, says that it is not stuck: its next sign comes within so long, or 0: it waits
 	// for work, or has ended. Nil: nobody wants to know.
 	Alive func(part string) func(within time.Duration)
+
+	// Figures counts what it does. Nil: nobody wants to know.
+	Figures *Figures
 }
 
 // alive is Alive, where nobody wants to know too.
@@ -85,11 +88,12 @@ func (m *Mailer) Run(ctx context.Context) error {
 		m.Log.Warn("taking up what an interrupted run had not finished", "deliveries", takenBack)
 	}
 	pool := newPool()
-	if err := m.openGates(context.WithoutCancel(ctx), pool); err != nil {
+	figures := cmp.Or(m.Figures, &Figures{})
+	if err := m.openGates(context.WithoutCancel(ctx), pool, figures); err != nil {
 		return err
 	}
 	recorder := newRecorder(m.Outbox, m.Log, &pool.busy)
-	recorder.alive = m.alive("recorder")
+	recorder.alive, recorder.figures = m.alive("recorder"), figures
 	var recording errgroup.Group
 	recording.Go(func() error { return recorder.run(ctx) })
 
@@ -102,9 +106,12 @@ func (m *Mailer) Run(ctx context.Context) error {
 		for n := range max(1, gate.Connections) {
 			w := &worker{Mailer: m, pool: pool, gate: gate, recorder: recorder, recorded: make(chan struct{}, 1)}
 			w.alive = m.alive(fmt.Sprintf("connection %d to %s", n+1, gate.Name))
+			gate.workers = append(gate.workers, w)
 			g.Go(func() error { return w.run(gctx) })
 		}
 	}
+	figures.watch(pool)
+	defer figures.unwatch(pool)
 	err = g.Wait()
 	recorder.close()
 	err = errors.Join(err, recording.Wait())
@@ -114,9 +121,10 @@ func (m *Mailer) Run(ctx context.Context) error {
 }
 
 // openGates puts a gate before each relay. What it has taken on this day counts.
-func (m *Mailer) openGates(ctx context.Context, p *pool) error {
+func (m *Mailer) openGates(ctx context.Context, p *pool, figures *Figures) error {
 	for i := range m.Relays {
 		g := newGate(m, p, &m.Relays[i])
+		g.counts = figures.relay(g.Name)
 		if g.quota.limited() {
 			used, err := m.Outbox.RelayUsage(ctx, g.Name, m.Now().Add(-25*time.Hour))
 			if err != nil {

@@ -20,6 +20,8 @@ type recorder struct {
 	alive  func(within time.Duration)
 	busy   *atomic.Int32 // workers that have something to send: a group waits for most of those
 
+	figures *Figures
+
 	mu      sync.Mutex
 	waiting []entry
 	timer   *time.Timer   // bounds how long the first of a group waits
@@ -42,7 +44,7 @@ type entry struct {
 }
 
 func newRecorder(outbox Outbox, log *slog.Logger, busy *atomic.Int32) *recorder {
-	r := &recorder{outbox: outbox, log: log, alive: func(time.Duration) {}, busy: busy, come: make(chan struct{}, 1)}
+	r := &recorder{outbox: outbox, log: log, alive: func(time.Duration) {}, busy: busy, figures: &Figures{}, come: make(chan struct{}, 1)}
 	r.timer = time.AfterFunc(gather, r.wake)
 	return r
 }
@@ -120,7 +122,9 @@ func (r *recorder) write(ctx context.Context, outcomes []newsletter.Outcome) err
 	var over <-chan time.Time
 	for wait, failing := 100*time.Millisecond, false; ; wait = min(2*wait, 10*time.Second) {
 		r.alive(onDisk) // a full disk is no reason to be stuck: it goes on when there is room
+		began := time.Now()
 		err := r.outbox.RecordOutcomes(context.WithoutCancel(ctx), outcomes)
+		r.figures.committed(len(outcomes), time.Since(began), err)
 		if err == nil {
 			if failing {
 				r.log.Info("outcomes are recorded again")

@@ -247,6 +247,7 @@ func (w *worker) unload(f *freight, err error) {
 		w.drop()
 	}
 	o := w.outcome(f.Delivery, err)
+	w.gate.counts.tried(err)
 	if maybe := err == nil || afterEnd(err); !maybe {
 		w.gate.unused()
 	} else if w.gate.quota.limited() {

@@ -15,7 +15,9 @@ const (
 
 // List is what people subscribe to.
 type List struct {
-	ID          string // never changes: it is in the List-Id (RFC 2919)
+	ID          string
+	Former      []string // ids that it had before; the first is in the List-Id (RFC 2919), which never changes
+	Retired     bool     // no edition is made for it; its readers and the links in its mail stay known
 	Kind        Kind
 	Title       string
 	Description string
@@ -65,10 +67,14 @@ type Publisher struct {
 	Bounces       Address // where bounces are read, with a token for each copy; empty: they go to From
 }
 
-// ListID is the label of the List-Id field (RFC 2919). It hangs on the id and the From domain alone, so that no
-// new title changes it.
+// ListID is the label of the List-Id field (RFC 2919). It hangs on the first id and the From domain alone, so that no
+// new title or id changes it: readers filter by it.
 func (p Publisher) ListID(l List) string {
-	return l.ID + "." + p.From.Domain()
+	first := l.ID
+	if len(l.Former) > 0 {
+		first = l.Former[0]
+	}
+	return first + "." + p.From.Domain()
 }
 
 // AtMost is how many alerts a reader gets in a stretch of time. The zero value: no limit.

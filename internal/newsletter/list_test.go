@@ -101,3 +101,16 @@ func TestItIsQuietWhenTheClockSaysSo(t *testing.T) {
 		}
 	})
 }
+
+// Readers filter by the List-Id: neither a new title nor a new id changes it.
+func TestAListIDIsOfTheFirstID(t *testing.T) {
+	p := newsletter.Publisher{From: "news@example.org"}
+	for want, l := range map[string]newsletter.List{
+		"weekly.example.org": {ID: "weekly", Title: "Another"},
+		"daily.example.org":  {ID: "weekly", Former: []string{"daily", "monday"}},
+	} {
+		if got := p.ListID(l); got != want {
+			t.Errorf("the List-Id of %+v is %q, want %q", l, got, want)
+		}
+	}
+}

@@ -23,6 +23,10 @@ var (
 	ErrFrozen = errors.New("frozen in an edition: its words, link and topics stay, its deadline and urgency can still be set")
 	// ErrReadersChanged says that an edition was not made since readers have joined or changed while it was put together.
 	ErrReadersChanged = errors.New("readers have joined or changed while the edition was made; try again in a moment")
+	// ErrListUsed says that a list cannot have an id, which has readers or editions of its own.
+	ErrListUsed = errors.New("this id has readers or editions of its own")
+	// ErrRenamed says that a list has another id now.
+	ErrRenamed = errors.New("the list has been renamed")
 	// ErrBadToken says that a signed link was not made by us, for this purpose.
 	ErrBadToken = errors.New("link is not valid")
 )

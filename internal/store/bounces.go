@@ -10,11 +10,13 @@ import (
 
 // RecordBounce writes down what came back about one copy, and does what follows: a hard bounce suppresses the address, a
 // complaint does too and ends all of the reader's subscriptions. It reports whether this is the first of its kind for the
-// copy; another changes nothing. It returns newsletter.ErrNotFound when no such copy was ever sent.
+// copy; another changes nothing. It returns newsletter.ErrNotFound when no such copy was ever sent. Of an edition whose copies are no longer
+// kept every copy is taken to have been: the report is proven by its token, and late complaints count too.
 func (s *Store) RecordBounce(ctx context.Context, b newsletter.Bounce) (first bool, err error) {
 	defer s.wishesChanged()
 	err = s.transact(ctx, "recording a bounce", func(tx *sql.Tx) error {
-		if err := tx.QueryRowContext(ctx, `SELECT 1 FROM deliveries WHERE edition = $1 AND subscriber = $2 AND state IN ('sent', 'unknown')`,
+		if err := tx.QueryRowContext(ctx, `SELECT 1 FROM deliveries WHERE edition = $1 AND subscriber = $2 AND state IN ('sent', 'unknown')
+			UNION ALL SELECT 1 FROM edition_sums WHERE edition = $1 AND what IN ('sent', 'unknown') LIMIT 1`,
 			b.Edition, b.Subscriber).Scan(new(int)); err != nil {
 			return found(err)
 		}

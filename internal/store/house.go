@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"dispatcher/internal/newsletter"
@@ -207,11 +206,7 @@ func (s *Store) writeBeat(h house) (err error) {
 	if err != nil {
 		return err
 	}
-	if info, err := os.Stat(s.path); err == nil { // what root's command writes must not keep the daemon out
-		if owner, ok := info.Sys().(*syscall.Stat_t); ok {
-			_ = next.Chown(int(owner.Uid), int(owner.Gid)) // nobody but root can and needs to
-		}
-	}
+	giveTo(next, s.path)
 	_, err = fmt.Fprintf(next, "%s %d\n", h.identity, h.beats)
 	if err = errors.Join(err, next.Sync(), next.Close()); err != nil {
 		return err

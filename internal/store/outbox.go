@@ -221,14 +221,15 @@ func among[ID ~int64](ids []ID) string {
 
 // What is due is a range of an index. Of the first wave it is a range of the primary key, lest the many who wait be passed over each time.
 const (
-	duePending = `SELECT $1 AS list, subscriber, variant, attempts, first_due FROM deliveries
-		WHERE edition = $2 AND state = 'pending' AND due <= $3 AND (NOT $4 OR subscriber < 0) AND $5 = 0 ORDER BY due LIMIT $6`
-	dueFirst = `SELECT $1 AS list, subscriber, variant, attempts, first_due FROM deliveries
-		WHERE edition = $2 AND CASE state WHEN 'pending' THEN due <= $3 ELSE FALSE END AND (NOT $4 OR subscriber < 0) AND subscriber < $5
-		ORDER BY subscriber LIMIT $6`
+	duePending = `SELECT subscriber, variant, attempts, first_due FROM deliveries
+		WHERE edition = $1 AND state = 'pending' AND due <= $2 AND (NOT $3 OR subscriber < 0) AND $4 = 0 ORDER BY due LIMIT $5`
+	dueFirst = `SELECT subscriber, variant, attempts, first_due FROM deliveries
+		WHERE edition = $1 AND CASE state WHEN 'pending' THEN due <= $2 ELSE FALSE END AND (NOT $3 OR subscriber < 0) AND subscriber < $4
+		ORDER BY subscriber LIMIT $5`
 )
 
-// dueDeliveries are the next candidates of an edition: its proofs until each has been tried, then its readers.
+// dueDeliveries are the next candidates of an edition: its proofs until each has been tried, then its readers. The list is looked up with
+// them: it may just have been renamed.
 func (s *Store) dueDeliveries(ctx context.Context, e openEdition, c newsletter.Claim, n int) ([]candidate, error) {
 	now := later(c.Now, e.made) // the clock may have been set back: what was due then still is
 	proofsFirst := c.ProofsOnly || e.proofs
@@ -249,8 +250,8 @@ func (s *Store) dueDeliveries(ctx context.Context, e openEdition, c newsletter.C
 			d.subscriber > 0 AND EXISTS (SELECT 1 FROM suppressions x WHERE x.address_hash = r.address_hash), `+e.quiet.zoneColumn()+`
 		FROM (`+due+`) d
 			LEFT JOIN subscribers r ON r.id = d.subscriber
-			LEFT JOIN subscriptions c ON c.list = d.list AND c.subscriber = d.subscriber
-			LEFT JOIN proof_addresses p ON p.id = -d.subscriber`, e.list, e.id, millis(now), proofsFirst, e.below, n)
+			LEFT JOIN subscriptions c ON c.list = (SELECT list FROM editions WHERE id = $1) AND c.subscriber = d.subscriber
+			LEFT JOIN proof_addresses p ON p.id = -d.subscriber`, e.id, millis(now), proofsFirst, e.below, n)
 	return collect(rows, err, func(r *sql.Rows) (d candidate, err error) {
 		var firstDue int64
 		err = r.Scan(&d.Subscriber, &d.Variant, &d.Attempts, &firstDue, &d.Address, &d.Name, &d.subscribed, &d.suppressed, &d.zone)

@@ -30,6 +30,7 @@ func (s *Store) FinishEditions(ctx context.Context) ([]newsletter.Edition, error
 			continue // copies were taken up again meanwhile
 		}
 		e.State = newsletter.Done
+		s.counted.isDone(e.ID)
 		if err := s.count(ctx, &e); err != nil {
 			return nil, err
 		}

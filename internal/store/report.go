@@ -46,9 +46,10 @@ func (s *Store) Edition(ctx context.Context, id newsletter.EditionID) (newslette
 	return e, s.count(ctx, &e)
 }
 
-// count fills in the counts, from the deliveries themselves and from nothing else: they cannot drift.
+// count fills in the counts, from the deliveries themselves and, of those that are no longer kept, from their sums: they cannot drift.
 func (s *Store) count(ctx context.Context, e *newsletter.Edition) (failed error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT state, COUNT(*) FROM deliveries WHERE edition = $1 AND subscriber > 0 GROUP BY state`, e.ID)
+	rows, err := s.read.QueryContext(ctx, `SELECT state, COUNT(*) FROM deliveries WHERE edition = $1 AND subscriber > 0 GROUP BY state
+		UNION ALL SELECT what, n FROM edition_sums WHERE edition = $1 AND what <> 'bounce'`, e.ID)
 	_, err = collect(rows, err, func(r *sql.Rows) (struct{}, error) {
 		var state newsletter.State
 		var n int
@@ -85,12 +86,17 @@ type Reason struct {
 	Count    int
 }
 
+// notKept stands for the relay's words about copies that are no longer kept: whose failure it was is known.
+const notKept = `these copies are no longer kept one by one`
+
 // Reasons are the commonest reasons why copies of an edition are not sent, the commonest first.
 func (s *Store) Reasons(ctx context.Context, id newsletter.EditionID, limit int) ([]Reason, error) {
 	rows, err := s.read.QueryContext(ctx, `
 		SELECT CASE state WHEN 'claimed' THEN 'pending' ELSE state END, COALESCE(code, 0), COALESCE(enhanced, ''), COALESCE(words, ''), COALESCE(owner, ''), COUNT(*) FROM deliveries
 		WHERE edition = $1 AND subscriber > 0 AND state <> 'sent' AND COALESCE(words, '') <> ''
-		GROUP BY 1, 2, 3, 4, 5 ORDER BY 6 DESC LIMIT $2`, id, limit)
+		GROUP BY 1, 2, 3, 4, 5
+		UNION ALL SELECT what, 0, '', $2, why, n FROM edition_sums WHERE edition = $1 AND what NOT IN ('sent', 'bounce')
+		ORDER BY 6 DESC LIMIT $3`, id, notKept, limit)
 	reasons, err := collect(rows, err, func(r *sql.Rows) (x Reason, err error) {
 		return x, r.Scan(&x.State, &x.Code, &x.Enhanced, &x.Words, &x.Owner, &x.Count)
 	})

@@ -71,10 +71,14 @@ func (s *Store) Untimely(ctx context.Context, list string, after, now time.Time)
 	return instant(due), nil
 }
 
-// decide writes down what became of a slot. It returns newsletter.ErrSlotTaken when the slot is decided already. A slot that was skipped
+// decide writes down what became of a slot. It returns newsletter.ErrSlotTaken when the slot is decided already, and newsletter.ErrRenamed for
+// an id that its list no longer has. A slot that was skipped
 // at a later time than now is not: a clock that was ahead has skipped it, and it is decided anew now that it has come. One that got an
 // edition keeps it, whatever the clock was.
 func decide(ctx context.Context, tx *sql.Tx, slot newsletter.Slot, fate newsletter.SlotFate, now time.Time) error {
+	if err := notRenamed(ctx, tx, slot.List); err != nil {
+		return err
+	}
 	n := 0
 	err := countRows(&n)(tx.ExecContext(ctx, `
 		INSERT INTO slots (list, due, follows, fate, decided) VALUES ($1, $2, $3, $4, $5)

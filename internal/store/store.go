@@ -10,7 +10,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -39,6 +39,8 @@ type Store struct {
 	relaxing    sync.Mutex   // held while that changes, or does not count
 	opened      time.Time    // the clock of looked, which nobody can set
 	looked      atomic.Int64 // when version was asked, nanoseconds after opened
+
+	counted counted // for Figures
 }
 
 // connections is what all connections have in common. database/sql uses each from one goroutine at a time, so SQLite needs no lock of
@@ -91,17 +93,20 @@ func (s *Store) prepareFolder(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("making the data folder: %w; give `data_dir` a folder that this user may write", err)
 	}
+	_, err := os.Stat(s.path)
+	begins := errors.Is(err, fs.ErrNotExist)
 	f, err := os.OpenFile(s.path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return fmt.Errorf("opening the database: %w; `data_dir` must be a folder that this user may write", err)
 	}
+	if begins {
+		giveTo(f, dir)
+	}
 	return f.Close()
 }
 
-// dsn names the file with options. A path may hold any character, so it travels escaped.
-func (s *Store) dsn(options string) string {
-	return "file:" + (&url.URL{Path: s.path}).EscapedPath() + "?" + options
-}
+// dsn names the file with options.
+func (s *Store) dsn(options string) string { return uri(s.path) + "?" + options }
 
 // checkPragmas reads back what the DSN asked for: the driver ignores options that it does not know.
 func (s *Store) checkPragmas(ctx context.Context) error {

@@ -120,14 +120,20 @@ func TestProcessesShareTheDatabase(t *testing.T) {
 
 func TestTheMailersLockIsHeldOnce(t *testing.T) {
 	dir := t.TempDir()
-	release := must[func() error](t)(open(t, dir).LockMailer())
-	if _, err := open(t, dir).LockMailer(); !errors.Is(err, newsletter.ErrLocked) {
+	release := must[func() error](t)(open(t, dir).LockMailer("serve"))
+	if _, err := open(t, dir).LockMailer("send"); !errors.Is(err, newsletter.ErrLocked) {
 		t.Errorf("a second mailer gets %v", err)
+	}
+	if m := must[store.Mailer](t)(open(t, dir).Mailer()); m != (store.Mailer{As: "serve", PID: os.Getpid()}) {
+		t.Errorf("the mailer is %+v", m)
 	}
 	if err := release(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := open(t, dir).LockMailer(); err != nil {
+	if m, err := open(t, dir).Mailer(); !errors.Is(err, newsletter.ErrNotFound) {
+		t.Errorf("after the release the mailer is %+v, %v", m, err)
+	}
+	if _, err := open(t, dir).LockMailer("serve"); err != nil {
 		t.Errorf("after the release: %v", err)
 	}
 }

@@ -17,6 +17,8 @@ type Enrolment struct {
 	Lists      []string
 	Topics     []string // slugs; empty: all
 	Confirmed  bool     // the admin vouches for consent, with Consent.Source
+	Ended      bool     // new subscriptions are ended ones: the reader had left where she comes from. Not with Confirmed
+	Suppressed string   // why her address is never to be mailed; empty: no reason to
 	Consent    newsletter.Consent
 }
 
@@ -59,6 +61,11 @@ func (s *Store) enrol(ctx context.Context, tx *sql.Tx, e Enrolment, now time.Tim
 	if err != nil {
 		return done, err
 	}
+	if e.Suppressed != "" {
+		if err := suppress(ctx, tx, done.ID, suppression{reason: e.Suppressed, evidence: endedByImport, at: millis(now)}); err != nil {
+			return done, err
+		}
+	}
 	err = tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM suppressions WHERE address_hash = $1)`, hash).Scan(&done.Suppressed)
 	if err != nil {
 		return done, err
@@ -72,9 +79,12 @@ func (s *Store) enrol(ctx context.Context, tx *sql.Tx, e Enrolment, now time.Tim
 }
 
 func enrolInList(ctx context.Context, tx *sql.Tx, list string, e Enrolment, done *Enrolled, now time.Time) error {
-	state := newsletter.PendingConsent
-	if e.Confirmed {
+	state, endedBy, before := newsletter.PendingConsent, "", newsletter.SubscriptionState("")
+	switch {
+	case e.Confirmed:
 		state = newsletter.Confirmed
+	case e.Ended:
+		state, endedBy, before = newsletter.Ended, endedByImport, newsletter.PendingConsent
 	}
 	var old newsletter.SubscriptionState
 	err := tx.QueryRowContext(ctx, `SELECT state FROM subscriptions WHERE list = $1 AND subscriber = $2`, list, done.ID).Scan(&old)
@@ -83,9 +93,9 @@ func enrolInList(ctx context.Context, tx *sql.Tx, list string, e Enrolment, done
 		done.Began++
 		topics := slices.Clone(e.Topics)
 		slices.Sort(topics)
-		_, err = tx.ExecContext(ctx, `INSERT INTO subscriptions (list, subscriber, state, topics, consent_at, consent_source, changed)
-			VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-			list, done.ID, state, formatWords(topics), millis(e.Consent.At), e.Consent.Source, millis(now))
+		_, err = tx.ExecContext(ctx, `INSERT INTO subscriptions (list, subscriber, state, topics, consent_at, consent_source, ended_by, before_end, changed)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+			list, done.ID, state, formatWords(topics), millis(e.Consent.At), e.Consent.Source, endedBy, before, millis(now))
 	case err != nil:
 	case old == newsletter.Ended:
 		done.Left++
@@ -178,14 +188,18 @@ func (s *Store) Suppression(ctx context.Context, address newsletter.Address) (ne
 	return x, nil
 }
 
-// Subscription is the state of the subscription that a link stands for.
+// Subscription is the state of the subscription that a link stands for. Links bear the id that the list had when they were made: it may have
+// another one now.
 func (s *Store) Subscription(ctx context.Context, l newsletter.Link) (state newsletter.SubscriptionState, err error) {
-	err = s.read.QueryRowContext(ctx, `SELECT state FROM subscriptions WHERE list = $1 AND subscriber = $2`, l.List, l.Subscriber).Scan(&state)
+	err = s.read.QueryRowContext(ctx, `SELECT state FROM subscriptions WHERE list = COALESCE((SELECT list FROM renames WHERE former = $1), $1) AND subscriber = $2`, l.List, l.Subscriber).Scan(&state)
 	if err != nil {
 		return "", fmt.Errorf("reading a subscription: %w", found(err))
 	}
 	return state, nil
 }
+
+// endedByImport marks subscriptions that had ended where their reader was imported from.
+const endedByImport = "import"
 
 // endedByLink marks subscriptions that the reader ended by her link, and may begin again by it.
 const endedByLink = "unsubscribe link"
@@ -195,10 +209,10 @@ func (s *Store) Unsubscribe(ctx context.Context, l newsletter.Link, at time.Time
 	defer s.wishesChanged()
 	return s.transact(ctx, "ending a subscription", func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `UPDATE subscriptions SET state = 'ended', ended_by = $1, before_end = state, changed = $2
-			WHERE list = $3 AND subscriber = $4 AND state <> 'ended'`, endedByLink, millis(at), l.List, l.Subscriber); err != nil {
+			WHERE list = COALESCE((SELECT list FROM renames WHERE former = $3), $3) AND subscriber = $4 AND state <> 'ended'`, endedByLink, millis(at), l.List, l.Subscriber); err != nil {
 			return err
 		}
-		return found(tx.QueryRowContext(ctx, `SELECT 1 FROM subscriptions WHERE list = $1 AND subscriber = $2`, l.List, l.Subscriber).Scan(new(int)))
+		return found(tx.QueryRowContext(ctx, `SELECT 1 FROM subscriptions WHERE list = COALESCE((SELECT list FROM renames WHERE former = $1), $1) AND subscriber = $2`, l.List, l.Subscriber).Scan(new(int)))
 	})
 }
 
@@ -210,7 +224,7 @@ const undoTime = 24 * time.Hour
 func (s *Store) Resubscribe(ctx context.Context, l newsletter.Link, at time.Time) error {
 	return s.transact(ctx, "beginning a subscription again", func(tx *sql.Tx) error {
 		done, err := tx.ExecContext(ctx, `UPDATE subscriptions SET state = before_end, ended_by = '', before_end = '', changed = $1
-			WHERE list = $2 AND subscriber = $3 AND state = 'ended' AND ended_by = $4 AND changed >= $5`,
+			WHERE list = COALESCE((SELECT list FROM renames WHERE former = $2), $2) AND subscriber = $3 AND state = 'ended' AND ended_by = $4 AND changed >= $5`,
 			millis(at), l.List, l.Subscriber, endedByLink, millis(at.Add(-undoTime)))
 		if err != nil {
 			return err

@@ -28,8 +28,8 @@ func (s *Store) StillDue(ctx context.Context, d newsletter.Delivery) (bool, erro
 	err := s.read.QueryRowContext(ctx, fmt.Sprintf(`SELECT EXISTS (SELECT 1 FROM editions e JOIN variants v ON v.edition = e.id
 			WHERE e.id = $1 AND e.state = 'sending' AND v.variant = $2 AND v.until = $3 AND %s = $4)
 		AND ($5 < 0 OR EXISTS (SELECT 1 FROM subscriptions c JOIN subscribers r ON r.id = c.subscriber
-			WHERE c.list = $6 AND c.subscriber = $5 AND c.state = 'confirmed'
-				AND NOT EXISTS (SELECT 1 FROM suppressions x WHERE x.address_hash = r.address_hash)))`, closesOf), d.Edition, d.Variant, millis(d.Until), millis(d.Closes), d.Subscriber, d.List).Scan(&due)
+			WHERE c.list = (SELECT list FROM editions WHERE id = $1) AND c.subscriber = $5 AND c.state = 'confirmed'
+				AND NOT EXISTS (SELECT 1 FROM suppressions x WHERE x.address_hash = r.address_hash)))`, closesOf), d.Edition, d.Variant, millis(d.Until), millis(d.Closes), d.Subscriber).Scan(&due)
 	if err != nil {
 		return false, fmt.Errorf("looking once more at a delivery of edition %d: %w", d.Edition, err)
 	}

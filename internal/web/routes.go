@@ -23,7 +23,7 @@ const (
 	retryAfter     = 2 * time.Minute  // what a provider is told when the ledger is out of reach
 )
 
-// Reader is what the public listener serves: links in mail, below the path of the public URL or, where a
+// Reader is what the public listener serves: links in mail, below the path of the public URL, of now or before, or, where a
 // proxy takes that path away, without it.
 func (p *Pages) Reader() http.Handler {
 	mux := http.NewServeMux()
@@ -47,13 +47,9 @@ func (p *Pages) Admin() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", healthz)
 	mux.Handle("/healthz", p.only("GET, HEAD"))
+	p.routeMonitoring(mux)
 	mux.Handle("/", p.refusal(http.StatusNotFound))
 	return p.outer(p.locate(mux))
-}
-
-// healthz says that the process answers.
-func healthz(w http.ResponseWriter, _ *http.Request) {
-	answer(w, http.StatusOK, "text/plain; charset=utf-8", []byte("ok\n"))
 }
 
 // home says whose site this is.
@@ -146,15 +142,18 @@ func (p *Pages) rescue(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// locate takes the path of the public URL off where it is there, and keeps the mux from redirecting a path that has
+// locate takes the path of the public URL, of now or before, off where it is there, and keeps the mux from redirecting a path that has
 // empty or dotted parts: no link of ours looks like that, and no answer to a reader's own is a redirect (RFC 8058 section 3.1).
 func (p *Pages) locate(next http.Handler) http.Handler {
 	unknown := p.refusal(http.StatusNotFound)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		rest, below := strings.CutPrefix(r.URL.Path, p.prefix)
-		if below && (rest == "" || rest[0] == '/') {
-			r = r.Clone(r.Context())
-			r.URL.Path, r.URL.RawPath = cmp.Or(rest, "/"), ""
+		for _, prefix := range p.prefixes {
+			rest, below := strings.CutPrefix(r.URL.Path, prefix)
+			if below && (rest == "" || rest[0] == '/') {
+				r = r.Clone(r.Context())
+				r.URL.Path, r.URL.RawPath = cmp.Or(rest, "/"), ""
+				break
+			}
 		}
 		if r.URL.Path != path.Clean("/"+r.URL.Path) {
 			unknown.ServeHTTP(w, r)

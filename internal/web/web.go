@@ -1,4 +1,5 @@
-// Package web answers HTTP: the pages on which readers leave a list, the stable links of actions, and whether the process is alive.
+// Package web answers HTTP: the pages on which readers leave a list, the stable links of actions, and for the admin whether dispatcher is
+// alive and ready, and its figures.
 //
 // A GET never changes anything, since mail scanners follow every link; a POST to a reader's link ends the
 // subscription, whoever sends it, with no cookie, password or redirect (RFC 8058). What a page says depends
@@ -18,6 +19,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,13 +40,18 @@ type Ledger interface {
 
 // Config is what the pages need.
 type Config struct {
-	Files     fs.FS // the templates, in its folder web
-	Keys      newsletter.Keys
-	Ledger    Ledger
-	Publisher newsletter.Publisher
-	Lists     []newsletter.List
-	Now       func() time.Time
-	Log       *slog.Logger
+	Files      fs.FS // the templates, in its folder web
+	Keys       newsletter.Keys
+	Ledger     Ledger
+	Publisher  newsletter.Publisher
+	FormerURLs []string // that the public URL was before: the links of old mail begin with them
+	Lists      []newsletter.List
+	Now        func() time.Time
+	Log        *slog.Logger
+
+	// What the admin listener has for monitoring; nil: nothing.
+	Ready   func(context.Context) newsletter.Readiness // called at each look, from any goroutine
+	Metrics *Metrics                                   // needs Ready, too
 }
 
 // Pages answers requests. It is safe for concurrent use.
@@ -55,18 +62,20 @@ type Pages struct {
 	titles    map[string]string // of the lists, by id
 	now       func() time.Time
 	log       *slog.Logger
+	ready     func(context.Context) newsletter.Readiness
+	monitored *Metrics
 
 	templates  templates
 	headers    map[string]string // of every answer
-	prefix     string            // the path of the public URL, without a trailing slash
+	prefixes   []string          // the paths of the public URLs of now and before, without a trailing slash, the longest first
 	protection *http.CrossOriginProtection
 }
 
 // New parses the templates and runs each on sample data, so that a broken one is found now and not by a reader.
 func New(c Config) (*Pages, error) {
-	public, err := url.Parse(c.Publisher.PublicURL)
-	if err != nil || (public.Scheme != "http" && public.Scheme != "https") || public.Host == "" {
-		return nil, fmt.Errorf("reading public URL %q: it must be like https://news.example.org", c.Publisher.PublicURL)
+	urls, err := parsePublic(append([]string{c.Publisher.PublicURL}, c.FormerURLs...))
+	if err != nil {
+		return nil, err
 	}
 	parsed, err := parseTemplates(c.Files)
 	if err != nil {
@@ -79,28 +88,50 @@ func New(c Config) (*Pages, error) {
 		titles:    map[string]string{},
 		now:       c.Now,
 		log:       c.Log,
+		ready:     c.Ready,
+		monitored: c.Metrics,
 		templates: parsed,
-		headers:   headers(parsed.styles, public.Scheme == "https"),
-		prefix:    strings.TrimSuffix(public.Path, "/"),
+		headers:   headers(parsed.styles, urls[0].Scheme == "https"),
 	}
+	for _, u := range urls {
+		p.prefixes = append(p.prefixes, strings.TrimSuffix(u.Path, "/"))
+	}
+	slices.SortStableFunc(p.prefixes, func(a, b string) int { return len(b) - len(a) })
 	for _, l := range c.Lists {
 		p.titles[l.ID] = l.Title
+		for _, id := range l.Former { // links in old mail bear it
+			p.titles[id] = l.Title
+		}
 	}
-	if p.protection, err = p.protect(public); err != nil {
+	if p.protection, err = p.protect(urls); err != nil {
 		return nil, err
 	}
 	return p, nil
 }
 
+// parsePublic reads the public URLs of now and before.
+func parsePublic(texts []string) (urls []*url.URL, err error) {
+	for _, text := range texts {
+		u, err := url.Parse(text)
+		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+			return nil, fmt.Errorf("reading public URL %q: it must be like https://news.example.org", text)
+		}
+		urls = append(urls, u)
+	}
+	return urls, nil
+}
+
 // protect refuses a browser that posts from another site. One-click is exempt (RFC 8058 section 3.1: it
 // comes without cookies or any other context), and so is the page's own form on the same URL: its
 // secret is in the URL already, and who has that can send the one-click body.
-func (p *Pages) protect(public *url.URL) (*http.CrossOriginProtection, error) {
+func (p *Pages) protect(urls []*url.URL) (*http.CrossOriginProtection, error) {
 	protection := http.NewCrossOriginProtection()
 	protection.AddInsecureBypassPattern("POST /u/{token}")
 	protection.SetDenyHandler(p.refusal(http.StatusForbidden))
-	if err := protection.AddTrustedOrigin(public.Scheme + "://" + public.Host); err != nil {
-		return nil, fmt.Errorf("trusting public URL: %w", err)
+	for _, u := range urls {
+		if err := protection.AddTrustedOrigin(u.Scheme + "://" + u.Host); err != nil {
+			return nil, fmt.Errorf("trusting public URL: %w", err)
+		}
 	}
 	return protection, nil
 }
