@@ -20,7 +20,7 @@ func (s *service) reload(ctx context.Context) {
 	old := s.shift
 	n, err := s.prepare(ctx, old.office)
 	if err != nil {
-		s.refuse(err)
+		s.refuse(ctx, err)
 		return
 	}
 	s.tell("", "Taking over the new config")
@@ -33,7 +33,7 @@ func (s *service) reload(ctx context.Context) {
 		old.sending = nil
 	}
 	if err := n.office.moveIn(ctx); err != nil {
-		s.refuse(errors.Join(err, n.closeSockets()))
+		s.refuse(ctx, errors.Join(err, n.closeSockets()))
 		s.begin(ctx, old)
 		return
 	}
@@ -44,6 +44,7 @@ func (s *service) reload(ctx context.Context) {
 	s.log().Info("config reloaded", "lists", len(o.lists), "feeds", len(o.feeds), "rehearsal", o.config.Rehearsal,
 		"pages", s.pages.address(), "admin", s.admin.address(), "mailer_goes_on", keep)
 	o.tellWarnings(ctx)
+	s.tellSockets()
 	s.tell("", s.status(ctx))
 }
 
@@ -90,7 +91,10 @@ func (n *next) closeSockets() (err error) {
 }
 
 // refuse says, in one line, why the new config is not taken.
-func (s *service) refuse(err error) {
+func (s *service) refuse(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		return // it is told to end, which is no fault of the config's
+	}
 	why, more, _ := strings.Cut(err.Error(), "\n")
 	problems := 1
 	if more != "" {

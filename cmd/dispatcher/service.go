@@ -70,6 +70,7 @@ func (s *service) run(ctx context.Context, hangups <-chan os.Signal) (err error)
 			err = s.failure() // what failed while it ended
 		}
 	}()
+	s.tellSockets()
 	s.tell(systemd.SdNotifyReady, s.status(ctx))
 	alive := s.watchdog.heart("service")
 	minute := time.NewTicker(time.Minute)
@@ -87,6 +88,19 @@ func (s *service) run(ctx context.Context, hangups <-chan os.Signal) (err error)
 		case <-minute.C:
 			alive(reloadPatience)
 			s.tell("", s.status(ctx))
+		}
+	}
+}
+
+// tellSockets says which addresses of the config have no say.
+func (s *service) tellSockets() {
+	http := s.shift.office.config.HTTP
+	for _, d := range []struct {
+		*door
+		wanted string
+	}{{s.pages, http.Listen}, {s.admin, http.AdminListen}} {
+		if d.given && d.wanted != d.address() {
+			s.log().Warn("the service manager's socket has the say, not the config", "key", d.key, "config", d.wanted, "socket", d.address())
 		}
 	}
 }

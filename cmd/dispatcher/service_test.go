@@ -187,6 +187,7 @@ func TestSocketsOfTheServiceManager(t *testing.T) {
 		t.Error(err)
 	}
 	serve.says("pages=" + addresses[1] + " admin=" + addresses[0])
+	serve.says("key=http.listen config=") // which has no say
 	if got, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/healthz", r.admin)); err == nil {
 		got.Body.Close()
 		t.Error("it also listens where the config says")

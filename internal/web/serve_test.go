@@ -124,6 +124,34 @@ func TestServeAnswersWhatIsInWork(t *testing.T) {
 	}
 }
 
+// Who had been let in before the end was asked for gets an answer, though the request comes after it. Nobody who does not ask holds the end
+// up for long.
+func TestServeAnswersWhoHadComeIn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newPipes()
+		end := serve(l, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+		client, silent := l.dial(), l.dial()
+		defer silent.Close()
+		synctest.Wait()
+		ended := make(chan time.Duration)
+		go func() {
+			asked := time.Now()
+			if err := end(); err != nil {
+				t.Errorf("Serve = %v, want nil once cancelled", err)
+			}
+			ended <- time.Since(asked)
+		}()
+		synctest.Wait()
+		_, _ = io.WriteString(client, "GET / HTTP/1.1\r\nHost: news.example.org\r\n\r\n")
+		if _, err := http.ReadResponse(bufio.NewReader(client), nil); err != nil {
+			t.Errorf("answer: %v", err)
+		}
+		if took := <-ended; took > 7*time.Second {
+			t.Errorf("a connection without a request held the end up for %v", took)
+		}
+	})
+}
+
 // listen opens a port of this machine.
 func listen(t *testing.T) net.Listener {
 	t.Helper()
