@@ -4,6 +4,7 @@
 SHELL       := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 BINARY      := bin/dispatcher
+VERSION     ?= 0.1.0
 GO_FILES    := $(shell git ls-files --cached --others --exclude-standard '*.go')
 TOOL        := go tool -modfile=tools/go.mod
 
@@ -60,6 +61,14 @@ compiler:
 			echo "A C compiler is needed for SQLite: install gcc (on Debian: sudo apt-get install gcc libc6-dev)." >&2; exit 1; \
 		fi; \
 	fi
+
+.PHONY: deb
+deb: compiler ## build the Debian package of VERSION in bin/
+	VERSION=$(VERSION) packaging/build-deb
+
+.PHONY: test-systemd
+test-systemd: compiler ## install the package into a booted Debian and try what an admin does; needs root
+	VERSION=$(VERSION) packaging/test-systemd
 
 .PHONY: bench
 bench: build ## measure sending beside Postfix's smtp-source (BENCH='-suite speed')
