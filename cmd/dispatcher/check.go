@@ -84,6 +84,7 @@ func (f *findings) checkAll(ctx context.Context, p process, path string, online 
 	f.checkRoom(o)
 	f.checkFeeds(ctx, o)
 	f.checkQueue(ctx, o)
+	f.checkEditions(ctx, o)
 	f.checkTopics(ctx, o)
 	if online {
 		f.checkOnline(ctx, o)
@@ -113,7 +114,7 @@ const (
 	roomToGrow = 200e6 // the next edition: for a million readers it takes 120 MB while it is made
 )
 
-// checkRoom tells when the disk of the database gets short.
+// checkRoom tells when the disk of the database gets short. That is no fault of the config's: a reload may be a part of the cure.
 func (f *findings) checkRoom(o *office) {
 	d, err := o.store.Disk()
 	if err != nil {
@@ -123,7 +124,7 @@ func (f *findings) checkRoom(o *office) {
 	const cure = "make room, or move data_dir to a larger disk; a smaller keep_deliveries lets the database grow less"
 	switch folder := o.config.DataDir; {
 	case d.Free < roomToGoOn:
-		f.error("disk", "%s are left for %s: when it is full nothing is sent any more; %s", size(d.Free), folder, cure)
+		f.warn("disk", "%s are left for %s: when it is full nothing is sent any more; %s", size(d.Free), folder, cure)
 	case d.Free < d.Database+roomToGrow:
 		f.warn("disk", "%s are left for %s: the next large edition and a backup beside the database, which has %s, may not fit; %s", size(d.Free), folder, size(d.Database), cure)
 	}

@@ -60,7 +60,7 @@ type editing struct {
 
 	before []byte // what the config was
 	copied string // the path of the copy that is edited
-	keep   bool   // what was written is not taken, and may be wanted yet
+	taken  bool   // what was written is the config now
 }
 
 func (e *editing) run(ctx context.Context) (err error) {
@@ -71,7 +71,7 @@ func (e *editing) run(ctx context.Context) (err error) {
 		return fmt.Errorf("making a copy to edit: %w", err)
 	}
 	defer func() {
-		if e.keep {
+		if written, failed := os.ReadFile(e.copied); failed == nil && !e.taken && !bytes.Equal(written, e.before) {
 			fmt.Fprintf(e.words, "What was written is kept in %s.\n", e.copied)
 			return
 		}
@@ -91,14 +91,13 @@ func (e *editing) run(ctx context.Context) (err error) {
 		defer func() { err = errors.Join(err, old.leave()) }()
 	}
 	if !e.yes && !e.ask("Take this config? [y/N] ", false) {
-		e.keep = true
 		_, err := fmt.Fprintln(e.out, "The config stays as it was.")
 		return err
 	}
 	if err := e.replace(after); err != nil {
-		e.keep = true
 		return err
 	}
+	e.taken = true
 	fmt.Fprintf(e.out, "%s is replaced.\n", e.path)
 	return e.reload(ctx, old, o)
 }
@@ -138,14 +137,13 @@ func (e *editing) write(ctx context.Context) ([]byte, *office, error) {
 		}
 		fmt.Fprintln(e.words, message(err))
 		if !e.ask("This config cannot be used. Edit it again? [Y/n] ", true) {
-			e.keep = true
 			_, err = fmt.Fprintln(e.out, "The config stays as it was.")
 			return nil, nil, err
 		}
 	}
 }
 
-// editor runs the editor on the copy. It needs the terminal itself.
+// editor runs the editor on the copy. It needs the terminal itself, and whoever presses Ctrl-C there means something in the editor.
 func (e *editing) editor(ctx context.Context) error {
 	command := strings.TrimSpace(env(e.environ, "VISUAL"))
 	if command == "" {
@@ -159,9 +157,13 @@ func (e *editing) editor(ctx context.Context) error {
 	if command == "" {
 		return errors.New("there is no editor: name one in EDITOR")
 	}
-	run := exec.CommandContext(ctx, "sh", "-c", command+` "$1"`, "sh", e.copied) // it may have arguments
+	run := exec.CommandContext(context.WithoutCancel(ctx), "sh", "-c", command+` "$1"`, "sh", e.copied) // it may have arguments
 	run.Stdin, run.Stdout, run.Stderr, run.Env = os.Stdin, os.Stdout, os.Stderr, e.environ
-	if err := run.Run(); err != nil {
+	err := run.Run()
+	if err == nil && ctx.Err() != nil {
+		err = errors.New("interrupted")
+	}
+	if err != nil {
 		return fmt.Errorf("running the editor: %w; the config stays as it was", err)
 	}
 	return nil

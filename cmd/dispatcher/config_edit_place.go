@@ -147,10 +147,10 @@ func (e *editing) reload(ctx context.Context, old, o *office) error {
 		_, err = fmt.Fprintf(e.out, "%s has reloaded.\n", unit)
 		return err
 	}
-	if err := syscall.Kill(m.PID, syscall.SIGHUP); err != nil {
-		return fmt.Errorf("the new config is in its place, but telling serve, process %d, did not work: %w; send it SIGHUP as its user", m.PID, err)
+	if err := haveReloaded(ctx, where, m); err != nil {
+		return fmt.Errorf("the new config is in its place, but %w", err)
 	}
-	_, err = fmt.Fprintf(e.out, "serve, process %d, was told to take it over; its log says how that went.\n", m.PID)
+	_, err = fmt.Fprintf(e.out, "serve, process %d, works by it.\n", m.PID)
 	return err
 }
 

@@ -2,34 +2,39 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 
 	"dispatcher/internal/web"
 )
 
-// door is a socket on which requests come, and who answers them. A reload changes who answers; the socket changes only where the config has
-// another address. It is safe for concurrent use.
+// door is where requests come in, and who answers them. A reload changes who answers; the socket changes only where the config has another
+// address. It is safe for concurrent use.
 type door struct {
-	key      string // of its address in the config
-	wanted   string // the address that the config gave it
-	given    bool   // the service manager has opened the socket and keeps it open over restarts: the config's address has no say
-	listener net.Listener
-	answers  atomic.Pointer[http.Handler]
-	failed   chan<- error // takes what it fails with
-	room     *room
+	key     string         // of its address in the config
+	wanted  string         // the address that the config gave it
+	given   bool           // the service manager has opened the sockets and keeps them over restarts: the config's address has no say
+	sockets []net.Listener // one, unless more were given
+	answers atomic.Pointer[http.Handler]
+	failed  chan<- error // takes what it fails with
+	rooms   []*room
 }
 
-// find takes a socket that was opened for the door, or opens one at the address that the config gives it.
-func (d *door) find(ctx context.Context, address string, given []net.Listener) (err error) {
+// find takes the sockets that were opened for the door, or opens one at the address that the config gives it.
+func (d *door) find(ctx context.Context, address string, given []net.Listener) error {
 	if len(given) > 0 {
-		d.listener, d.given = given[0], true
+		d.sockets, d.given = given, true
 		return nil
 	}
 	d.wanted = address
-	d.listener, err = listen(ctx, d.key, address)
+	l, err := listen(ctx, d.key, address)
+	if err == nil {
+		d.sockets = []net.Listener{l}
+	}
 	return err
 }
 
@@ -42,14 +47,24 @@ func listen(ctx context.Context, key, address string) (net.Listener, error) {
 }
 
 // address is where it really is.
-func (d *door) address() string { return d.listener.Addr().String() }
+func (d *door) address() string {
+	var all []string
+	for _, l := range d.sockets {
+		all = append(all, l.Addr().String())
+	}
+	return strings.Join(all, ", ")
+}
 
 // elsewhere is a socket at the address that another config gives the door; nil: it stays where it is.
 func (d *door) elsewhere(ctx context.Context, address string) (net.Listener, error) {
 	if d.given || address == d.wanted {
 		return nil, nil
 	}
-	return listen(ctx, d.key, address)
+	l, err := listen(ctx, d.key, address)
+	if err != nil {
+		err = fmt.Errorf("%w; one that overlaps the present address %s takes a restart", err, d.wanted)
+	}
+	return l, err
 }
 
 // move goes on at another socket, where there is one. What was asked at the old one is still answered.
@@ -57,15 +72,25 @@ func (d *door) move(ctx context.Context, to net.Listener, address string, o *off
 	if to == nil {
 		return
 	}
-	leave(d.room)
-	d.listener, d.wanted = to, address
+	leave(d.rooms...)
+	d.sockets, d.wanted = []net.Listener{to}, address
 	d.open(ctx, o)
 }
 
 // open begins to answer.
 func (d *door) open(ctx context.Context, o *office) {
-	listener := d.listener
-	d.room = enter(ctx, d.failed, func(ctx context.Context) error { return web.Serve(ctx, listener, d, o.log) })
+	d.rooms = nil
+	for _, l := range d.sockets {
+		d.rooms = append(d.rooms, enter(ctx, d.failed, func(ctx context.Context) error { return web.Serve(ctx, l, d, o.log) }))
+	}
+}
+
+// close closes the sockets of a door that was never opened.
+func (d *door) close() (err error) {
+	for _, l := range d.sockets {
+		err = errors.Join(err, l.Close())
+	}
+	return err
 }
 
 func (d *door) answer(h http.Handler) { d.answers.Store(&h) }

@@ -149,7 +149,7 @@ Try "dispatcher demo" to see the whole loop on this machine without any set-up.`
 	root.AddCommand(
 		newServeCommand(p), newDemoCommand(p), newCheckCommand(p), newPlanCommand(p), newPreviewCommand(p), newSendCommand(p), newFetchCommand(p),
 		newImportCommand(p), newItemsCommand(p), newSubscribersCommand(p), newEditionsCommand(p),
-		newConfigCommand(p), newReleaseCommand(p), newBounceCommand(p), newBackupCommand(p), newVersionCommand(), newManCommand(p),
+		newConfigCommand(p), newReleaseCommand(p), newReloadCommand(p), newBounceCommand(p), newBackupCommand(p), newVersionCommand(), newManCommand(p),
 	)
 	root.AddCommand(buildCommands()...)
 	root.InitDefaultCompletionCmd() // so that it is as strict as ours

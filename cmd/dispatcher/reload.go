@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 
@@ -17,6 +18,7 @@ type next struct {
 
 // reload reads the config again. With a good one another shift takes over; of a bad one nothing is taken, and the old goes on.
 func (s *service) reload(ctx context.Context) {
+	s.reloads++
 	old := s.shift
 	n, err := s.prepare(ctx, old.office)
 	if err != nil {
@@ -25,27 +27,36 @@ func (s *service) reload(ctx context.Context) {
 	}
 	s.tell("", "Taking over the new config")
 	old.end()
-	keep := n.sendsLike(old)
-	if keep {
-		n.mailer, n.sending = old.mailer, old.sending
-	} else {
-		leave(old.sending)
-		old.sending = nil
-	}
 	if err := n.office.moveIn(ctx); err != nil {
 		s.refuse(ctx, errors.Join(err, n.closeSockets()))
 		s.begin(ctx, old)
 		return
 	}
+	keep := n.sendsLike(old)
+	if keep {
+		n.mailer, n.leaving, n.sending = old.mailer, old.leaving, old.sending
+	}
 	s.begin(ctx, n.shift)
 	o := n.office
 	s.pages.move(ctx, n.pages, o.config.HTTP.Listen, o)
 	s.admin.move(ctx, n.admin, o.config.HTTP.AdminListen, o)
+	if !keep {
+		old.stopSending()
+		s.send(ctx, n.shift)
+	}
 	s.log().Info("config reloaded", "lists", len(o.lists), "feeds", len(o.feeds), "rehearsal", o.config.Rehearsal,
 		"pages", s.pages.address(), "admin", s.admin.address(), "mailer_goes_on", keep)
 	o.tellWarnings(ctx)
 	s.tellSockets()
 	s.tell("", s.status(ctx))
+	s.note("")
+}
+
+// note tells who asked for the reload how it went.
+func (s *service) note(refused string) {
+	if err := s.shift.office.store.NoteReload(s.reloads, refused); err != nil {
+		s.log().Warn("telling how a reload went failed", "error", err)
+	}
 }
 
 // prepare checks everything of the new config that can be refused. The old shift works on meanwhile.
@@ -62,6 +73,9 @@ func (s *service) prepare(ctx context.Context, old *office) (n next, err error) 
 		return n, err
 	}
 	o.store, o.log = old.store, newLogger(o.process, cfg.Log, serveLevel)
+	if err := o.store.TryWrite(ctx); err != nil { // what is on its way could not be written down
+		return n, fmt.Errorf("the database cannot be written: %w", err)
+	}
 	gone, err := o.vanished(ctx)
 	if err == nil && len(gone) > 0 {
 		err = gone
@@ -102,4 +116,5 @@ func (s *service) refuse(ctx context.Context, err error) {
 	}
 	s.log().Error("config refused, the old one goes on; `dispatcher check` tells all that is wrong with it", "problems", problems, "first", why)
 	s.tell("", "The new config is refused, the old one goes on: "+why)
+	s.note(scrub(err.Error()))
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -13,12 +14,14 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"dispatcher/internal/config"
 	"dispatcher/internal/smtptest"
+	"dispatcher/internal/store"
 )
 
 // reload has a serve read the config again, and waits until it has said so as often as it was asked to.
@@ -170,6 +173,7 @@ func TestNothingOfTheOldShiftGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.begin(t.Context(), s.shift)
+	s.send(t.Context(), s.shift)
 	old := s.shift
 	rooms := append(slices.Clone(old.rooms), old.sending)
 	r.write("config.yaml", r.config+"\nlog: {format: json}\n") // which the mailer knows, too
@@ -185,7 +189,7 @@ func TestNothingOfTheOldShiftGoesOn(t *testing.T) {
 		}
 	}
 	leave(append(s.shift.rooms, s.shift.sending)...)
-	if err := errors.Join(s.failure(), s.pages.listener.Close(), s.admin.listener.Close()); err != nil {
+	if err := errors.Join(s.failure(), s.pages.close(), s.admin.close()); err != nil {
 		t.Error(err)
 	}
 }
@@ -288,4 +292,73 @@ func headerOf(t *testing.T, m smtptest.Message, name string) string {
 		t.Fatal(err)
 	}
 	return parsed.Header.Get(name)
+}
+
+// Whoever asks for a reload is told how it went: also where only the serve itself finds what is wrong.
+func TestReloadTellsHowItWent(t *testing.T) {
+	r := newRig(t, setting{readers: 1})
+	serve := r.serve()
+	r.answers(serve)
+	r.ok("reload")
+	overlapping := regexp.MustCompile(`listen: "127\.0\.0\.1:(\d+)"`).ReplaceAllString(r.config, `listen: "0.0.0.0:$1"`)
+	r.write("config.yaml", overlapping)
+	r.ok("check")
+	if got := r.run("reload"); got.code != exitFailed || !strings.Contains(got.stderr, "goes on by the old one") || !strings.Contains(got.stderr, "restart") {
+		t.Errorf("of an address that only a restart can take: %+v", got)
+	}
+	r.write("config.yaml", strings.Replace(r.config, "data_dir: "+r.data, "data_dir: "+t.TempDir(), 1))
+	if got := r.run("reload"); got.code != exitFailed || !strings.Contains(got.stderr, "nobody serves from") {
+		t.Errorf("of another data_dir: %+v", got)
+	}
+	r.write("config.yaml", r.config)
+	r.ok("reload")
+	if n := len(serve.log.lines(reloaded)); n != 2 {
+		t.Errorf("%d reloads", n)
+	}
+	if got := r.run("send", "weekly", "--yes"); got.code != exitDone {
+		t.Errorf("%+v", got)
+	}
+	r.done(serve)
+}
+
+// Promise 2: while another command writes to the database, a reload waits for it: nothing that is on its way is sent again, and serve goes on.
+func TestAReloadWaitsForWhoeverWrites(t *testing.T) {
+	stalls, goOn := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	r := newRig(t, setting{readers: 1, relay: smtptest.Config{Script: func(e smtptest.Event) smtptest.Answer {
+		if e.Stage == smtptest.EndOfData {
+			once.Do(func() { close(stalls) })
+			<-goOn
+		}
+		return smtptest.Answer{}
+	}}})
+	m := newManager(t)
+	serve := r.process([]string{"NOTIFY_SOCKET=" + m.socket}, "serve")
+	r.answers(serve)
+	r.send()
+	<-stalls
+	r.write("config.yaml", r.config+"\nlog: {level: debug}\n") // which begins another mailer
+	if err := serve.signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the reload has begun", func() bool { return strings.Contains(m.last("STATUS="), "Taking over") })
+	db, err := sql.Open("sqlite3", "file:"+filepath.Join(r.data, store.FileName)+"?_txlock=immediate&_busy_timeout=10000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	other, err := db.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	close(goOn)
+	r.accepted(1)
+	serve.mustRun()
+	if err := other.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	r.done(serve)
+	eventually(t, reloaded, func() bool { return len(serve.log.lines(reloaded)) == 1 })
+	r.eachOnce()
+	r.sentAtFirst()
 }

@@ -31,12 +31,16 @@ func (o *office) keepTidy(ctx context.Context) error {
 	}
 }
 
-// tidy forgets the copies of editions that were over before `keep_deliveries`; their sums stay.
+// tidy forgets the copies of editions that were over before `keep_deliveries`; their sums stay. While mail is held back, because the clock may be
+// wrong or the database be an old one, nothing is forgotten.
 func (o *office) tidy(ctx context.Context) error {
 	if o.config.KeepDeliveries == 0 {
 		return nil
 	}
 	now := o.now()
+	if held, err := o.store.Held(ctx, now); err != nil || held != "" {
+		return err
+	}
 	old, err := o.store.Prunable(ctx, now.Add(-o.config.KeepDeliveries), now)
 	if err != nil {
 		return err

@@ -34,6 +34,9 @@ func TestOldCopiesAreForgotten(t *testing.T) {
 			t.Fatal(err)
 		}
 		o.log = newLogger(o.process, cfg.Log, serveLevel)
+		if _, err := o.store.Beat(t.Context(), e.clock.now()); err != nil { // as serve does
+			t.Error(err)
+		}
 		do(o, log)
 		if err := o.store.Close(); err != nil {
 			t.Error(err)
@@ -44,6 +47,16 @@ func TestOldCopiesAreForgotten(t *testing.T) {
 		reader = subscriberDetail{}
 		e.okJSON(&reader, "subscribers", "show", "reader1@example.net")
 		return reader
+	}
+	e.clock.move(800 * 24 * time.Hour) // a clock that is wrong: all mail is held back, and nothing is forgotten for good
+	serving(func(o *office, _ *journal) {
+		if err := o.tidy(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+	e.clock.move(-800 * 24 * time.Hour)
+	if r := shown(); len(r.Copies) != 1 {
+		t.Fatalf("under a wrong clock the reader's copies are %+v", r.Copies)
 	}
 	e.clock.move(59 * 24 * time.Hour)
 	serving(func(o *office, _ *journal) {

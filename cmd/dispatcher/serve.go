@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -25,16 +26,18 @@ Only one serve may run on a database; the other commands work beside it.
 SIGHUP has it read the config again. A file that "dispatcher check" would refuse changes nothing; with a good one all is
 made anew within the process, and nothing that is on its way is lost.`,
 		Args: cobra.NoArgs,
-		RunE: inOffice(p, func(cmd *cobra.Command, o *office, _ []string) error {
-			path, err := cmd.Flags().GetString("config")
-			if err != nil {
-				return err
-			}
+		RunE: func(cmd *cobra.Command, args []string) error {
 			hangups := make(chan os.Signal, 1)
-			signal.Notify(hangups, syscall.SIGHUP)
+			signal.Notify(hangups, syscall.SIGHUP) // before the database is opened, which may take long: one that comes early must not end it
 			defer signal.Stop(hangups)
-			return o.serve(cmd.Context(), path, hangups)
-		}),
+			return inOffice(p, func(cmd *cobra.Command, o *office, _ []string) error {
+				path, err := cmd.Flags().GetString("config")
+				if err != nil {
+					return err
+				}
+				return o.serve(cmd.Context(), path, hangups)
+			})(cmd, args)
+		},
 	}
 }
 
@@ -42,7 +45,10 @@ made anew within the process, and nothing that is on its way is lost.`,
 const serveLevel = slog.LevelDebug
 
 // serve runs all rooms until the context is cancelled. The first that fails ends the others. Each hangup has the config read again.
-func (o *office) serve(ctx context.Context, path string, hangups <-chan os.Signal) (err error) {
+func (given *office) serve(ctx context.Context, path string, hangups <-chan os.Signal) (err error) {
+	own := *given // who gave it may be using it
+	o := &own
+	o.lists = slices.Clone(o.lists)
 	o.log = newLogger(o.process, o.config.Log, serveLevel)
 	release, err := o.store.LockMailer("serve")
 	if errors.Is(err, newsletter.ErrLocked) {

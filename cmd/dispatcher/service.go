@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -27,6 +28,7 @@ type service struct {
 	logger       atomic.Pointer[slog.Logger] // of the shift
 	looked       atomic.Int64                // when the scheduler gave its last sign, Unix milliseconds
 	failed       chan error                  // what the first part that failed failed with
+	reloads      int                         // how many configs were dealt with
 }
 
 // newService opens the sockets and makes the first shift. Nothing has begun yet.
@@ -45,7 +47,7 @@ func newService(ctx context.Context, o *office, path string) (s *service, err er
 		return nil, err
 	}
 	if err := s.admin.find(ctx, o.config.HTTP.AdminListen, given["admin"]); err != nil {
-		return nil, errors.Join(err, s.pages.listener.Close())
+		return nil, errors.Join(err, s.pages.close())
 	}
 	return s, nil
 }
@@ -60,12 +62,13 @@ func (s *service) run(ctx context.Context, hangups <-chan os.Signal) (err error)
 	guard := enter(context.WithoutCancel(ctx), s.failed, s.guard)
 	defer leave(guard)
 	s.begin(within, s.shift)
+	s.send(within, s.shift)
 	s.pages.open(within, o)
 	s.admin.open(within, o)
 	defer func() {
 		s.tell(systemd.SdNotifyStopping, "Finishing the messages that are on the line")
 		cancel()
-		leave(append(s.shift.rooms, s.shift.sending, s.pages.room, s.admin.room)...)
+		leave(slices.Concat(s.shift.rooms, []*room{s.shift.sending}, s.pages.rooms, s.admin.rooms)...)
 		if err == nil {
 			err = s.failure() // what failed while it ended
 		}
@@ -105,7 +108,7 @@ func (s *service) tellSockets() {
 	}
 }
 
-// reloadPatience is how long a reload may take: messages that are on the line are waited for, and a query for the database.
+// reloadPatience is how long a reload may take: messages that are on the line are waited for, for a while, and the database.
 const reloadPatience = 10 * time.Minute
 
 // lastLook is when the scheduler gave its last sign; zero: it has not yet. It may be called from any goroutine.
@@ -185,7 +188,7 @@ func (s *service) tell(state, status string) {
 		lines = append(lines, state)
 	}
 	if status != "" {
-		lines = append(lines, "STATUS="+newsletter.OneLine(status, 0))
+		lines = append(lines, "STATUS="+newsletter.OneLine(scrub(status), 0))
 	}
 	if _, err := systemd.SdNotify(false, strings.Join(lines, "\n")); err != nil {
 		s.log().Warn("telling the service manager failed", "error", err)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"reflect"
 	"time"
 
@@ -22,8 +21,9 @@ type shift struct {
 	pages  *web.Pages
 	mailer *mailer.Mailer
 
-	rooms   []*room // all but the mailer's
-	sending *room   // the mailer's; nil: it does not run
+	rooms   []*room       // all but the mailer's
+	leaving chan struct{} // closed to have the mailer end in good order
+	sending *room         // the mailer's; nil: it does not run
 }
 
 // newShift makes the parts. What a config can make fail fails here, and nothing has begun.
@@ -46,28 +46,42 @@ func (s *service) newShift(o *office) (*shift, error) {
 		return nil, err
 	}
 	m := o.mailer()
-	m.Alive, m.Figures = s.watchdog.heart, &s.vitals.mailer
-	return &shift{office: o, clock: clock, pages: pages, mailer: m}, nil
+	leaving := make(chan struct{})
+	m.Alive, m.Figures, m.Leave = s.watchdog.heart, &s.vitals.mailer, leaving
+	return &shift{office: o, clock: clock, pages: pages, mailer: m, leaving: leaving}, nil
 }
 
-// begin starts the parts, but not a mailer that goes on.
+// begin starts all parts but the mailer.
 func (s *service) begin(ctx context.Context, h *shift) {
 	s.shift = h
 	s.logger.Store(h.office.log)
 	for _, run := range []func(context.Context) error{h.office.ingester().Run, h.clock.Run, h.office.keepTidy} {
 		h.rooms = append(h.rooms, enter(ctx, s.failed, run))
 	}
-	if h.sending == nil {
-		h.sending = enter(ctx, s.failed, h.mailer.Run)
-	}
 	s.pages.answer(h.pages.Reader())
 	s.admin.answer(h.pages.Admin())
 }
+
+// send starts the mailer.
+func (s *service) send(ctx context.Context, h *shift) { h.sending = enter(ctx, s.failed, h.mailer.Run) }
 
 // end has all parts but the mailer finish what they hold.
 func (h *shift) end() {
 	leave(h.rooms...)
 	h.rooms = nil
+}
+
+// relayPatience is how long mail waits, at a reload, for a relay's answer to a message of the mailer before. Then that has to hurry.
+const relayPatience = time.Minute
+
+// stopSending has the mailer finish what is on the line.
+func (h *shift) stopSending() {
+	close(h.leaving)
+	select {
+	case <-h.sending.ended:
+	case <-time.After(relayPatience):
+		leave(h.sending)
+	}
 }
 
 // sendsLike reports whether the mailer of another shift may go on in this one.
@@ -90,5 +104,8 @@ func sendingOf(o *office) sending {
 
 // moveIn makes the database ready for a shift, while no other decides slots.
 func (o *office) moveIn(ctx context.Context) error {
-	return errors.Join(o.store.Relax(ctx, o.config.Durability == "normal"), o.renameLists(ctx))
+	if err := o.renameLists(ctx); err != nil {
+		return err
+	}
+	return o.store.Relax(ctx, o.config.Durability == "normal")
 }

@@ -13,8 +13,9 @@ import (
 
 // signs are the last signs of life of a mailer's parts.
 type signs struct {
-	mu   sync.Mutex
-	last map[string]time.Duration
+	mu      sync.Mutex
+	last    map[string]time.Duration
+	changed chan struct{} // has a token after a sign; nil: nobody waits
 }
 
 func (s *signs) heart(part string) func(within time.Duration) {
@@ -22,6 +23,10 @@ func (s *signs) heart(part string) func(within time.Duration) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.last[part] = within
+		select {
+		case s.changed <- struct{}{}:
+		default:
+		}
 	}
 }
 
@@ -102,7 +107,7 @@ func TestEachPartShowsThatItIsAlive(t *testing.T) {
 	}()
 	<-stalls
 	connection := "connection 1 to main"
-	if within := life.owes(connection); within == 0 || within > 20*time.Minute {
+	if within := life.owes(connection); within == 0 || within > 30*time.Minute {
 		t.Errorf("a connection whose relay does not answer owes a sign within %s", within)
 	}
 	close(stalled)
@@ -120,6 +125,80 @@ func TestEachPartShowsThatItIsAlive(t *testing.T) {
 		t.Errorf("after the end %q owe signs", parts)
 	}
 	close(box.claiming)
+}
+
+// A daemon that has nothing to do owes no sign, also when its connections have been closed for want of work: else the watchdog would end it
+// after each edition.
+func TestAnIdleMailerOwesNothing(t *testing.T) {
+	closing := make(chan struct{})
+	relay := smtptest.NewServer(smtptest.Config{Script: func(e smtptest.Event) smtptest.Answer {
+		if e.Stage == smtptest.Quit {
+			close(closing)
+		}
+		return smtptest.Answer{}
+	}})
+	defer relay.Close()
+	box := newOutbox(1)
+	life := &signs{last: map[string]time.Duration{}, changed: make(chan struct{}, 1)}
+	m := newMailer(box, relayAt(relay, 1))
+	m.Alive, m.Idle, m.Poll = life.heart, time.Millisecond, time.Hour
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done := make(chan error)
+	go func() { done <- m.Run(ctx) }()
+	<-closing
+	for patience := time.After(20 * time.Second); len(life.restless()) > 0; {
+		select {
+		case <-life.changed:
+		case <-patience:
+			t.Fatalf("with nothing to do %q owe signs", life.restless())
+		}
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// Promise 2: a mailer that is to make room for another claims no more and cuts nobody off, however long the relay takes.
+func TestALeavingMailerCutsNobodyOff(t *testing.T) {
+	stalls, goOn := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	relay := smtptest.NewServer(smtptest.Config{Script: func(e smtptest.Event) smtptest.Answer {
+		if e.Stage == smtptest.EndOfData {
+			once.Do(func() { close(stalls) })
+			<-goOn
+		}
+		return smtptest.Answer{}
+	}})
+	defer relay.Close()
+	box := newOutbox(5)
+	leave := make(chan struct{})
+	m := newMailer(box, relayAt(relay, 1))
+	m.Leave = leave
+	done := make(chan error)
+	go func() { done <- m.Run(t.Context()) }()
+	<-stalls
+	close(leave)
+	select {
+	case err := <-done:
+		t.Fatalf("it ends under the relay: %v", err)
+	default:
+	}
+	close(goOn)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	box.mu.Lock()
+	defer box.mu.Unlock()
+	for _, o := range box.outcomes {
+		if o.State != newsletter.Sent {
+			t.Errorf("an outcome is %+v", o)
+		}
+	}
+	if n := len(box.outcomes); n == 0 || n > 2 || len(box.claimed) != 0 || len(box.waiting) != 5-n { // the next one's envelope rode along
+		t.Errorf("%d outcomes, %d claimed, %d waiting", n, len(box.claimed), len(box.waiting))
+	}
 }
 
 var _ mailer.Outbox = (*stuckOutbox)(nil)

@@ -50,6 +50,7 @@ type Mailer struct {
 	Rehearsal bool              // only proofs go out
 	Hold      []newsletter.Lane // where a copy that the relay may have is not sent again
 	Poll      time.Duration     // how late what comes into the outbox is found at most; 0: half a second
+	Idle      time.Duration     // how long a connection is kept without work; 0: half a minute
 	Now       func() time.Time
 	Log       *slog.Logger
 
@@ -59,6 +60,10 @@ type Mailer struct {
 
 	// Figures counts what it does. Nil: nobody wants to know.
 	Figures *Figures
+
+	// Leave is closed to have it end in good order: it claims no more, and waits for what is on the line as long as the relays take. Nil:
+	// it ends when Run is cancelled.
+	Leave <-chan struct{}
 }
 
 // alive is Alive, where nobody wants to know too.
@@ -69,15 +74,27 @@ func (m *Mailer) alive(part string) func(within time.Duration) {
 	return m.Alive(part)
 }
 
-// onDisk is how long what is read from or written to the database may take; a writer waits for others for a fraction of it.
-const onDisk = 2 * time.Minute
+// onDisk is how long what is read from or written to the database may take: within a process, writers wait for each other, and one may be
+// making an edition for millions.
+const onDisk = 10 * time.Minute
+
+// How long the database is asked to note the beginning or the end of a run, while another process may be writing, and when it must hurry.
+const (
+	runPatience = time.Minute
+	runHurry    = 10 * time.Second
+)
 
 const defaultPoll = 500 * time.Millisecond
 
 // Run sends until it is cancelled. Then it claims no more, gives the messages that are on the line a moment to finish, writes their
 // outcomes down, gives back what it had claimed, and returns nil.
 func (m *Mailer) Run(ctx context.Context) error {
-	run, takenBack, err := m.Outbox.BeginRun(ctx, m.Hold, m.Now())
+	var run newsletter.RunID
+	var takenBack int
+	err := insist(ctx, runPatience, func(ctx context.Context) (err error) {
+		run, takenBack, err = m.Outbox.BeginRun(ctx, m.Hold, m.Now())
+		return err
+	})
 	if ctx.Err() != nil {
 		return nil // what has begun without an end is taken back by the next
 	}
@@ -97,7 +114,17 @@ func (m *Mailer) Run(ctx context.Context) error {
 	var recording errgroup.Group
 	recording.Go(func() error { return recorder.run(ctx) })
 
-	g, gctx := errgroup.WithContext(ctx)
+	claiming, leave := context.WithCancel(ctx)
+	defer leave()
+	g, gctx := errgroup.WithContext(claiming)
+	g.Go(func() error {
+		select {
+		case <-m.Leave:
+			leave()
+		case <-gctx.Done():
+		}
+		return nil
+	})
 	for _, l := range pool.lanes {
 		g.Go(func() error { return m.feed(gctx, run, pool, l) })
 	}
@@ -107,7 +134,7 @@ func (m *Mailer) Run(ctx context.Context) error {
 			w := &worker{Mailer: m, pool: pool, gate: gate, recorder: recorder, recorded: make(chan struct{}, 1)}
 			w.alive = m.alive(fmt.Sprintf("connection %d to %s", n+1, gate.Name))
 			gate.workers = append(gate.workers, w)
-			g.Go(func() error { return w.run(gctx) })
+			g.Go(func() error { return w.run(gctx, ctx) })
 		}
 	}
 	figures.watch(pool)
@@ -115,9 +142,37 @@ func (m *Mailer) Run(ctx context.Context) error {
 	err = g.Wait()
 	recorder.close()
 	err = errors.Join(err, recording.Wait())
-	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	m.end(ctx, run)
+	return err
+}
+
+// end gives back what was claimed. Where that fails, the next run takes it back.
+func (m *Mailer) end(ctx context.Context, run newsletter.RunID) {
+	patience := runPatience
+	if ctx.Err() != nil {
+		patience = runHurry
+	}
+	err := insist(context.WithoutCancel(ctx), patience, func(ctx context.Context) error { return m.Outbox.EndRun(ctx, run, m.Now()) })
+	if err != nil {
+		m.Log.Warn("giving back what was claimed failed; the next run takes it back", "error", err)
+	}
+}
+
+// insist tries until it succeeds, for a while: another process may be writing to the database.
+func insist(ctx context.Context, patience time.Duration, try func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	return errors.Join(err, m.Outbox.EndRun(ending, run, m.Now()))
+	for {
+		err := try(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 // openGates puts a gate before each relay. What it has taken on this day counts.
@@ -193,13 +248,16 @@ func (m *Mailer) watch(ctx context.Context, p *pool) error {
 	look := time.NewTicker(cmp.Or(m.Poll, defaultPoll))
 	defer look.Stop()
 	failing := false
+	alive := m.alive("watch over editions")
 	for {
+		alive(0)
 		select {
 		case <-look.C:
 		case <-p.drained:
 		case <-ctx.Done():
 			return nil
 		}
+		alive(onDisk)
 		trials, err := m.Outbox.JudgeTrials(ctx, m.Now())
 		if len(trials) > 0 {
 			p.lookAgain()
@@ -232,8 +290,19 @@ func (m *Mailer) finish(ctx context.Context) error {
 	done, err := m.Outbox.FinishEditions(ctx)
 	for _, e := range done {
 		c := e.Counts
-		m.Log.Info("edition done", "edition", e.ID, "list", e.List, "audience", c.Audience, "sent", c.Sent, "failed", c.Failed,
-			"withdrawn", c.Withdrawn, "unknown", c.Unknown, "after", m.Now().Sub(e.Made).Round(time.Second))
+		facts := []any{
+			"edition", e.ID, "list", e.List, "audience", c.Audience, "sent", c.Sent, "failed", c.Failed, "ours", e.Ours,
+			"withdrawn", c.Withdrawn, "unknown", c.Unknown, "after", m.Now().Sub(e.Made).Round(time.Second),
+		}
+		if !e.WentBadly() {
+			m.Log.Info("edition done", facts...)
+			continue
+		}
+		cure := fmt.Sprintf("`dispatcher editions show %d` tells why", e.ID)
+		if e.Ours > 0 {
+			cure += fmt.Sprintf("; when that is mended, `dispatcher editions retry %d --owner ours` takes up what failed by us", e.ID)
+		}
+		m.Log.Warn("edition done", append(facts, "cure", cure)...)
 	}
 	return err
 }

@@ -1,6 +1,7 @@
 package mailer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -16,6 +17,7 @@ type worker struct {
 	gate     *gate
 	recorder *recorder
 	alive    func(within time.Duration)
+	leaving  func() bool // it may claim no more
 
 	session   *session      // nil: not connected
 	recorded  chan struct{} // gets a token when the last outcome is on disk
@@ -40,24 +42,26 @@ type freight struct {
 	looked  time.Time // when it was last seen to be due
 }
 
-// idle is how long a connection is kept without work. Relays close theirs after five minutes or so.
-const idle = 30 * time.Second
+// defaultIdle is how long a connection is kept without work. Relays close theirs after five minutes or so.
+const defaultIdle = 30 * time.Second
 
 // mostBroken is how many fresh connections may break under one delivery before it makes room for others.
 const mostBroken = 3
 
-// run carries deliveries until it is cancelled. The message that is on the line is finished and its outcome recorded.
-func (w *worker) run(ctx context.Context) error {
+// run carries deliveries until it may claim no more. The message that is on the line is finished and its outcome recorded; when line is
+// cancelled, it has to hurry.
+func (w *worker) run(claiming, line context.Context) error {
 	defer w.alive(0)
 	defer w.hangUp()
+	w.leaving = func() bool { return claiming.Err() != nil }
 	for {
-		d, ok := w.take(ctx)
+		d, ok := w.take(claiming)
 		if !ok {
 			return nil
 		}
 		w.alive(w.gate.patience())
-		for f := w.load(ctx, d); f != nil; {
-			f = w.carry(ctx, f)
+		for f := w.load(line, d); f != nil; {
+			f = w.carry(line, f)
 			w.alive(w.gate.patience())
 		}
 		w.alive(0)
@@ -72,11 +76,13 @@ func (w *worker) take(ctx context.Context) (newsletter.Delivery, bool) {
 		t := w.pool.next(w)
 		if t.shut {
 			w.hangUp() // a probe begins anew: what the admin mended is often not known to a connection that was open before
+			w.alive(0)
 		}
 		if t.ok {
 			return t.Delivery, true
 		}
 		if idling == nil {
+			idle := cmp.Or(w.Idle, defaultIdle)
 			idling, waiting = time.NewTimer(idle), time.NewTimer(idle)
 			defer idling.Stop()
 			defer waiting.Stop()
@@ -91,6 +97,7 @@ func (w *worker) take(ctx context.Context) (newsletter.Delivery, bool) {
 		case <-soon:
 		case <-idling.C:
 			w.hangUp()
+			w.alive(0)
 		case <-ctx.Done():
 		}
 	}
@@ -199,7 +206,7 @@ func (w *worker) offer(f *freight) error {
 // next is a delivery whose envelope may ride behind the message that is ending, if there is one at hand.
 func (w *worker) next(ctx context.Context) *freight {
 	last := w.gate.Messages > 0 && w.session.carried+1 >= w.gate.Messages
-	if !w.session.pipelined || last || ctx.Err() != nil {
+	if !w.session.pipelined || last || w.leaving() {
 		return nil
 	}
 	w.companion = true

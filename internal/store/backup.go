@@ -121,10 +121,22 @@ func (b Backup) fits(ctx context.Context, db *sql.DB) (total int64, err error) {
 	if err := syscall.Statfs(filepath.Dir(b.To), &fileSystem); err != nil {
 		return 0, fmt.Errorf("asking how much room the disk has: %w", err)
 	}
-	if free := int64(fileSystem.Bavail) * fileSystem.Bsize; free < total {
-		return 0, &NoRoomError{filepath.Dir(b.To), total, free}
+	needs := total
+	if sameFileSystem(filepath.Dir(b.To), filepath.Dir(b.From)) {
+		needs += roomForSending
+	}
+	if free := int64(fileSystem.Bavail) * fileSystem.Bsize; free < needs {
+		return 0, &NoRoomError{filepath.Dir(b.To), needs, free}
 	}
 	return total, nil
+}
+
+// roomForSending is what a backup beside the database leaves to it, in bytes: what is sent meanwhile, and after.
+const roomForSending = 50e6
+
+func sameFileSystem(a, b string) bool {
+	var one, other syscall.Stat_t
+	return syscall.Stat(a, &one) == nil && syscall.Stat(b, &other) == nil && one.Dev == other.Dev
 }
 
 // copy writes the copy into an empty file and looks whether it is good.

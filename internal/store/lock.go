@@ -1,11 +1,14 @@
 package store
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -17,8 +20,10 @@ const mailerLock = "mailer.lock"
 
 // Mailer is a process that sends from a database.
 type Mailer struct {
-	As  string // what it was started as: serve or send
-	PID int
+	As      string `json:"as"` // what it was started as: serve or send
+	PID     int    `json:"pid"`
+	Reloads int    `json:"reloads"` // how often it has dealt with a new config
+	Refused string `json:"refused"` // why it did not take the last one over; empty: it did
 }
 
 // LockMailer takes the lock that makes this process the only one to send from this database, until release is called
@@ -33,10 +38,7 @@ func (s *Store) LockMailer(as string) (release func() error, err error) {
 		return nil, newsletter.ErrLocked
 	}
 	if err == nil {
-		err = f.Truncate(0)
-	}
-	if err == nil {
-		_, err = fmt.Fprintln(f, as, os.Getpid())
+		err = writeMailer(f, Mailer{As: as, PID: os.Getpid()})
 	}
 	if err != nil {
 		if f != nil {
@@ -47,27 +49,86 @@ func (s *Store) LockMailer(as string) (release func() error, err error) {
 	return f.Close, nil
 }
 
+// NoteReload tells those who ask for the Mailer that this process, which has its lock, has dealt with a new config so often, and why it did not
+// take the last one over; empty: it did.
+func (s *Store) NoteReload(reloads int, refused string) (err error) {
+	f, err := os.OpenFile(s.lockPath(), os.O_WRONLY, 0)
+	if err == nil {
+		err = errors.Join(writeMailer(f, Mailer{As: "serve", PID: os.Getpid(), Reloads: reloads, Refused: refused}), f.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("telling how a reload went: %w", err)
+	}
+	return nil
+}
+
+// writeMailer writes in one step what one read finds whole.
+func writeMailer(f *os.File, m Mailer) error {
+	text, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(append(text, '\n'), 0)
+	return errors.Join(err, f.Truncate(int64(len(text)+1)))
+}
+
 // Mailer is who sends from this database at this moment, or newsletter.ErrNotFound when nobody does. It makes no file.
 func (s *Store) Mailer() (m Mailer, err error) {
-	f, err := os.Open(filepath.Join(filepath.Dir(s.path), mailerLock))
+	for looks := 0; ; looks++ { // it may be writing at this very moment
+		var half *json.SyntaxError
+		if m, err = s.readMailer(); !errors.As(err, &half) && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) || looks == 10 {
+			return m, err
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+func (s *Store) readMailer() (m Mailer, err error) {
+	defer func() {
+		if err != nil && !errors.Is(err, newsletter.ErrNotFound) {
+			err = fmt.Errorf("asking who sends: %w", err)
+		}
+	}()
+	f, err := os.Open(s.lockPath())
 	if errors.Is(err, fs.ErrNotExist) {
 		return m, newsletter.ErrNotFound
 	}
 	if err != nil {
-		return m, fmt.Errorf("asking who sends: %w", err)
+		return m, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	switch err := flock(f, syscall.LOCK_SH|syscall.LOCK_NB); {
 	case err == nil:
 		return m, newsletter.ErrNotFound
 	case !errors.Is(err, syscall.EWOULDBLOCK):
-		return m, fmt.Errorf("asking who sends: %w", err)
+		return m, err
 	}
-	if _, err := fmt.Fscan(f, &m.As, &m.PID); err != nil {
-		return m, fmt.Errorf("asking who sends: reading %s: %w", f.Name(), err)
+	if err := json.NewDecoder(f).Decode(&m); err != nil {
+		return m, err
+	}
+	if !s.holds(m.PID) { // of a run that died while another begins, or of a container with numbers of its own
+		m.PID = 0
 	}
 	return m, nil
 }
+
+// holds reports whether a process of this number has the lock's file open, so that a signal to it reaches the right one.
+func (s *Store) holds(pid int) bool {
+	lock, err := os.Stat(s.lockPath())
+	if err != nil {
+		return false
+	}
+	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(open, func(fd os.DirEntry) bool {
+		file, err := os.Stat(fmt.Sprintf("/proc/%d/fd/%s", pid, fd.Name()))
+		return err == nil && os.SameFile(file, lock)
+	})
+}
+
+func (s *Store) lockPath() string { return filepath.Join(filepath.Dir(s.path), mailerLock) }
 
 // lockFile opens a file beside the database and takes its lock, which the kernel gives up with the process, however it dies.
 func (s *Store) lockFile(name string, how int) (*os.File, error) {

@@ -67,7 +67,8 @@ func (s *Store) EndRun(ctx context.Context, run newsletter.RunID, now time.Time)
 //
 // Only one mailer lives, so nobody else claims between the look and the deed: what takes long is read beside the writers.
 func (s *Store) ClaimDeliveries(ctx context.Context, c newsletter.Claim) ([]newsletter.Delivery, error) {
-	ctx = context.WithoutCancel(ctx) // a claim is quick, and the driver starts a goroutine for each step that may be cancelled
+	asked := ctx
+	ctx = context.WithoutCancel(ctx) // a step is quick, and the driver starts a goroutine for each that may be cancelled
 	seen := s.changes.Load()         // before anything is read: what changes from here on is looked at again
 	rows, err := s.read.QueryContext(ctx, `SELECT e.id, e.list, e.made, e.life, e.key, e.rehearsal, e.first_end, e.follows, COALESCE(f.key, 0),
 			e.quiet_from, e.quiet_until, e.quiet_zone
@@ -81,8 +82,11 @@ func (s *Store) ClaimDeliveries(ctx context.Context, c newsletter.Claim) ([]news
 	var claimed []newsletter.Delivery
 	for _, e := range editions {
 		e.seen = seen
-		for len(claimed) < c.N {
-			got, looked, err := s.claimSome(ctx, e, c, c.N-len(claimed))
+		for look := c.N; len(claimed) < c.N; look = max(look, overdueAtOnce) { // those that are over may be many
+			if err := asked.Err(); err != nil && len(claimed) == 0 {
+				return nil, err
+			}
+			got, looked, err := s.claimSome(ctx, e, c, claimBounds{claim: c.N - len(claimed), look: look})
 			if err != nil && len(claimed) > 0 {
 				return claimed, nil // these are on disk as claimed; the error comes again with the next claim
 			}
@@ -151,9 +155,15 @@ func (d candidate) judge(fs forms, now time.Time) (f form, end ending) {
 	return f, ending{}
 }
 
-// claimSome looks at up to n due deliveries of one edition. When it has looked at none, the edition has nothing due.
-func (s *Store) claimSome(ctx context.Context, e openEdition, c newsletter.Claim, n int) (claimed []newsletter.Delivery, looked int, err error) {
-	candidates, err := s.dueDeliveries(ctx, e, c, n)
+// overdueAtOnce is how many deliveries a claim looks at in one step once it has met some that are over: each step is a commit.
+const overdueAtOnce = 500
+
+// claimBounds say how many deliveries a step of a claim may take, and how many it looks at.
+type claimBounds struct{ claim, look int }
+
+// claimSome is one step of a claim in one edition. When it has looked at none, the edition has nothing due.
+func (s *Store) claimSome(ctx context.Context, e openEdition, c newsletter.Claim, most claimBounds) (claimed []newsletter.Delivery, looked int, err error) {
+	candidates, err := s.dueDeliveries(ctx, e, c, most.look)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -176,6 +186,9 @@ func (s *Store) claimSome(ctx context.Context, e openEdition, c newsletter.Claim
 		if end, quiet := e.quiet.over(d, f, c.Now); quiet {
 			waiting[end] = append(waiting[end], d.Subscriber)
 			continue
+		}
+		if len(claimed) == most.claim {
+			continue // another claim takes it
 		}
 		d.Until, d.Closes = instant(f.until), instant(f.closes)
 		claimed, taken = append(claimed, d.Delivery), append(taken, d.Subscriber)
