@@ -19,7 +19,7 @@ demo: build ## run the whole loop on this machine, with no set-up
 .PHONY: build
 build: compiler ## build bin/dispatcher
 	@[ -x $(BINARY) ] || echo "Building; the first time SQLite is compiled, which takes a minute or two." >&2
-	@go build -trimpath -o $(BINARY) ./cmd/dispatcher
+	@go build -trimpath -ldflags "-X main.release=$(VERSION)" -o $(BINARY) ./cmd/dispatcher
 
 .PHONY: test
 test: compiler ## run all tests

@@ -40,6 +40,7 @@ func completing(p process, offer completion) cobra.CompletionFunc {
 		}
 		comma := strings.LastIndexByte(begun, ',') + 1 // some flags take several
 		begun, word := begun[:comma], begun[comma:]
+		before = append(before, strings.Split(begun, ",")...)
 		var offered []string
 		for _, choice := range offer(cmd.Context(), o) {
 			value, _, _ := strings.Cut(choice, "\t")

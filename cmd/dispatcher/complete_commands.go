@@ -69,6 +69,16 @@ func addCompletions(p process, c *cobra.Command) {
 	}
 }
 
+// plainUsages takes the marks out of what is said of flags, which only a command's help understands.
+func plainUsages(c *cobra.Command) {
+	plain := func(f *pflag.Flag) { f.Usage = strings.ReplaceAll(f.Usage, "`", "") }
+	c.Flags().VisitAll(plain)
+	c.PersistentFlags().VisitAll(plain)
+	for _, sub := range c.Commands() {
+		plainUsages(sub)
+	}
+}
+
 // onlyFirst offers nothing where there is an argument already.
 func onlyFirst(offer cobra.CompletionFunc) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, before []string, begun string) ([]string, cobra.ShellCompDirective) {

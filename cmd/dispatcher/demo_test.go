@@ -147,6 +147,7 @@ func checkDemoFiles(t *testing.T, out string) {
 }
 
 func TestDemoOnATerminalStaysAndItsLinksWork(t *testing.T) {
+	notUnderRace(t)
 	t.Parallel()
 	ctx, interrupt := context.WithCancel(t.Context())
 	defer interrupt()

@@ -22,6 +22,9 @@ func TestBadCommandLinesSayWhatIsMeant(t *testing.T) {
 		want string
 	}{
 		{[]string{"sned"}, "did you mean \"send\""},
+		{[]string{"help", "sned"}, "did you mean \"send\""},
+		{[]string{"help", "items", "bogus"}, `no command "items bogus"; it has close`},
+		{[]string{"plan", "--slots", "x"}, "--slots takes a whole number, and was given \"x\"\nRun"},
 		{[]string{"items"}, "list, release, set, show"},
 		{[]string{"items", "bogus"}, `no command "bogus"`},
 		{[]string{"editions", "show"}, "takes ID"},

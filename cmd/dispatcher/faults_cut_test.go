@@ -11,6 +11,7 @@ import (
 // A line that is cut before the relay has asked for the message says nothing about the reader: she is tried again at once on
 // another one, and no try is counted.
 func TestALineCutBeforeTheMessage(t *testing.T) {
+	notUnderRace(t)
 	for _, stage := range []smtptest.Stage{smtptest.Rcpt, smtptest.Data} {
 		t.Run("at "+string(stage), func(t *testing.T) {
 			size, random := sizes(), seeded(t)
@@ -100,6 +101,7 @@ func TestALineCutAfterTheFinalDot(t *testing.T) {
 
 // Acceptance is final, whatever RSET and QUIT say, and a line that is cut at them says nothing about the reader who is next.
 func TestALineCutBetweenMessages(t *testing.T) {
+	notUnderRace(t)
 	size, random := sizes(), seeded(t)
 	gone, _ := oneOfEach(random, 20, size.readers)
 	for _, fault := range []smtptest.Fault{smtptest.Cut, smtptest.CutAfter} {
@@ -154,6 +156,7 @@ func stallsOnce(stage smtptest.Stage) smtptest.Script {
 
 // A connection that stalls keeps what it carries, and the envelope that rides behind, but the others go on.
 func TestOneConnectionStallsAndTheOthersGoOn(t *testing.T) {
+	notUnderRace(t)
 	for _, stage := range []smtptest.Stage{smtptest.Mail, smtptest.Rcpt, smtptest.EndOfData} {
 		t.Run("at "+string(stage), func(t *testing.T) {
 			r := newRig(t, setting{readers: sizes().readers, relay: smtptest.Config{Script: stallsOnce(stage)}})
@@ -178,6 +181,7 @@ func (r *rig) pending() addresses {
 
 // The timeouts of the config end a stall: what it kept is tried again, and nobody is blamed for it.
 func TestAStalledConnectionIsGivenUp(t *testing.T) {
+	notUnderRace(t)
 	for _, stage := range []smtptest.Stage{smtptest.Connect, smtptest.Mail, smtptest.Rcpt, smtptest.EndOfData} {
 		t.Run("at "+string(stage), func(t *testing.T) {
 			script := stallsOnce(stage)

@@ -132,6 +132,7 @@ func onBreakingDisk(t *testing.T, b breakage) (r *rig, serve *daemon, mend func(
 // Promise 2, where the disk takes nothing: what cannot be recorded is not followed by another message. The admin is told,
 // and when the disk is well again it goes on by itself and nobody gets a second copy.
 func TestNothingIsSentThatCannotBeRecorded(t *testing.T) {
+	notUnderRace(t)
 	for _, b := range breakages() {
 		t.Run(b.name, func(t *testing.T) {
 			r, serve, mend := onBreakingDisk(t, b)
@@ -153,6 +154,7 @@ func TestNothingIsSentThatCannotBeRecorded(t *testing.T) {
 
 // SIGTERM ends a serve whose disk takes nothing, too. What it could not record is sent once more, as after a kill.
 func TestStoppedWhileNothingCanBeRecordedItEnds(t *testing.T) {
+	notUnderRace(t)
 	for _, b := range breakages() {
 		t.Run(b.name, func(t *testing.T) {
 			r, serve, mend := onBreakingDisk(t, b)

@@ -70,6 +70,7 @@ func TestStoppedAtAnyMomentItSendsNothingTwice(t *testing.T) {
 
 // A SIGTERM that comes when serve has hardly begun is no failure either: systemd stops what it has just started, too.
 func TestStoppedAsSoonAsItServesItEndsWell(t *testing.T) {
+	notUnderRace(t)
 	size := sizes()
 	r := newRig(t, setting{readers: size.readers})
 	r.send()

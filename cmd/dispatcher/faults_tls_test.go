@@ -11,6 +11,7 @@ import (
 
 // A line that cannot be trusted carries nothing: no mail, no password, no blame. The admin is told once, and mail waits.
 func TestNothingGoesOverALineThatCannotBeTrusted(t *testing.T) {
+	notUnderRace(t)
 	tests := map[string]struct {
 		host    string   // that the relay's certificate is for; empty: it has none
 		trusted bool     // by this machine

@@ -64,8 +64,9 @@ func writeConfigPage(example, page string) error {
 	fmt.Fprintf(&b, ".TH DISPATCHER-CONFIG 5 \"\" \"dispatcher %s\" \"dispatcher\"\n", version())
 	b.WriteString(".SH NAME\ndispatcher-config \\- the config file of dispatcher\n")
 	b.WriteString(".SH SYNOPSIS\n/etc/dispatcher/config.yaml\n")
-	b.WriteString(".SH DESCRIPTION\nOne YAML file says everything. This is an example with every key; a key that is commented out has the value of its\n")
-	b.WriteString("default. \\fBdispatcher check\\fR tells what is wrong with a file.\n.SH EXAMPLE\n.nf\n")
+	b.WriteString(".SH DESCRIPTION\nOne YAML file says everything. This is an example with every key. The values shown at keys that are commented out are\n")
+	b.WriteString("examples; \"default:\" says what holds while a key is at rest. \\fBdispatcher check\\fR tells what is wrong with a file.\n")
+	b.WriteString(".SH EXAMPLE\n.nf\n")
 	for line := range strings.Lines(string(text)) {
 		b.WriteString(`\&` + strings.NewReplacer(`\`, `\e`, `-`, `\-`, `'`, `\(aq`).Replace(line))
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -57,6 +58,9 @@ func run(ctx context.Context, p process, args []string) int {
 	root.SetIn(p.stdin)
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
+	if slices.Contains(args, cobra.ShellCompRequestCmd) {
+		plainUsages(root)
+	}
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return exitDone
@@ -134,18 +138,13 @@ Try "dispatcher demo" to see the whole loop on this machine without any set-up.`
 			if len(args) == 0 {
 				return status(cmd, p)
 			}
-			hint := "it has " + names(cmd)
-			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-				hint = fmt.Sprintf("did you mean %q?", near[0])
-			}
-			return usagef("there is no command %q; %s", args[0], hint)
+			return noCommand(cmd, args[0])
 		},
 	}
 	root.PersistentFlags().String("config", defaultConfigPath(p.environ), "the config `file`")
 	addJSONFlag(root)
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usagef("%s\nRun \"%s --help\" for what it takes.", err, cmd.CommandPath())
-	})
+	root.SetFlagErrorFunc(badFlag)
+	root.SetHelpFunc(help)
 	root.AddCommand(
 		newServeCommand(p), newDemoCommand(p), newCheckCommand(p), newPlanCommand(p), newPreviewCommand(p), newSendCommand(p), newFetchCommand(p),
 		newImportCommand(p), newItemsCommand(p), newSubscribersCommand(p), newEditionsCommand(p),
@@ -153,8 +152,12 @@ Try "dispatcher demo" to see the whole loop on this machine without any set-up.`
 	)
 	root.AddCommand(buildCommands()...)
 	root.InitDefaultCompletionCmd() // so that it is as strict as ours
+	root.InitDefaultHelpCmd()
 	for _, c := range root.Commands() {
 		strict(c)
+		if c.Name() == "help" {
+			c.Run, c.RunE = nil, helpOn
+		}
 	}
 	addCompletions(p, root)
 	return root

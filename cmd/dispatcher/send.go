@@ -25,7 +25,8 @@ func newSendCommand(p process) *cobra.Command {
 		Short: "Make an edition of a list now, or send a test copy of it to one address",
 		Long: `Make an edition of what is queued and the list has not used yet, for all its readers, and let the running serve send it.
 With --wait stay until every copy is done, and do the sending where nobody serves. It ends with exit code 0 also where some
-readers' copies failed: "dispatcher editions show" tells. Where nothing is new there is no edition, and that is no failure.
+readers' copies failed: "dispatcher editions show" tells. Where nothing is new there is no edition, and that is no failure;
+--wait then goes on with the list's editions that are not done yet.
 
 With --to ADDRESS only a test copy goes out, at once, and nothing is stored.
 On a terminal it says to how many it would go and asks; elsewhere it needs --yes.`,
@@ -49,10 +50,12 @@ On a terminal it says to how many it would go and asks; elsewhere it needs --yes
 		var none *newsletter.NoEdition
 		if errors.As(err, &none) {
 			fmt.Fprintf(cmd.ErrOrStderr(), "no edition of %s: %s\n", l.ID, strings.TrimPrefix(string(none.Fate), "skipped: "))
-			if wantsJSON(cmd) {
+			if id, err = o.stillSending(cmd, l); err == nil && (id == 0 || !wait) && wantsJSON(cmd) {
 				return printJSON(cmd.OutOrStdout(), nil)
 			}
-			return nil
+			if !wait {
+				id = 0
+			}
 		}
 		if err != nil || id == 0 {
 			return err
@@ -65,16 +68,34 @@ On a terminal it says to how many it would go and asks; elsewhere it needs --yes
 		if err != nil {
 			return err
 		}
-		e, err := o.store.Edition(cmd.Context(), id)
-		if err != nil {
-			return err
-		}
-		if wantsJSON(cmd) {
-			return printJSON(cmd.OutOrStdout(), viewEdition(e))
-		}
-		return list(cmd, []editionView{viewEdition(e)}, "", editionColumns()...)
+		return o.printSent(cmd, id)
 	})
 	return send
+}
+
+// stillSending is the newest edition of a list that is being sent, and says that it is; 0: there is none. Who waits for it has those before
+// it sent, too.
+func (o *office) stillSending(cmd *cobra.Command, l newsletter.List) (id newsletter.EditionID, err error) {
+	editions, err := o.store.Unfinished(cmd.Context(), o.now())
+	for _, e := range editions {
+		if e.List == l.ID && e.State == newsletter.Sending {
+			id = e.ID
+			fmt.Fprintf(cmd.ErrOrStderr(), "edition %d of %s is still being sent: %s pending\n", id, l.ID, counted(e.Counts.Pending, "copy"))
+		}
+	}
+	return id, err
+}
+
+// printSent prints an edition as it stands. It is over, or others go on with it: a signal that comes now changes nothing.
+func (o *office) printSent(cmd *cobra.Command, id newsletter.EditionID) error {
+	e, err := o.store.Edition(context.WithoutCancel(cmd.Context()), id)
+	if err != nil {
+		return err
+	}
+	if wantsJSON(cmd) {
+		return printJSON(cmd.OutOrStdout(), viewEdition(e))
+	}
+	return list(cmd, []editionView{viewEdition(e)}, "", editionColumns()...)
 }
 
 // printByHand makes the edition, after asking where there is somebody to ask. Id 0 means that the answer was no.
@@ -187,8 +208,26 @@ func heldError(held string) error {
 	return fmt.Errorf("the edition is made and waits, for all mail is held back: %s; `dispatcher release` lets it go", held)
 }
 
-// waitFor stays until an edition is done. Where nobody sends, or whoever did has ended, it does.
+// waitFor stays until an edition is done, or it is interrupted and says what is left.
 func (o *office) waitFor(cmd *cobra.Command, id newsletter.EditionID) error {
+	err := o.waitOrSend(cmd, id)
+	if err == nil || cmd.Context().Err() == nil {
+		return err
+	}
+	e, err := o.store.Edition(context.WithoutCancel(cmd.Context()), id)
+	if err != nil {
+		return err
+	}
+	sender, err := o.store.Mailer()
+	who := fmt.Sprintf("nobody sends now; `dispatcher serve`, or `dispatcher send %s --wait`, goes on with them", e.List)
+	if err == nil {
+		who = "the running " + sender.As + " goes on with them"
+	}
+	return fmt.Errorf("interrupted: %s of edition %d wait in the outbox, %d were sent; %s", counted(e.Counts.Pending, "copy"), id, e.Counts.Sent, who)
+}
+
+// waitOrSend waits for an edition. Where nobody sends, or whoever did has ended, it does.
+func (o *office) waitOrSend(cmd *cobra.Command, id newsletter.EditionID) error {
 	e, err := o.store.Edition(cmd.Context(), id)
 	if err != nil {
 		return err
@@ -257,7 +296,7 @@ func (o *office) watch(ctx context.Context, bar *progress, id newsletter.Edition
 		select {
 		case <-look.C:
 		case <-ctx.Done():
-			return false, errors.New("interrupted: the edition waits in the outbox, and serve or `send --wait` goes on with it")
+			return false, ctx.Err()
 		}
 	}
 }

@@ -21,6 +21,7 @@ type statusView struct {
 	Config    string        `json:"config"`
 	Database  *string       `json:"database"` // null: there is none yet
 	Serving   bool          `json:"serving"`
+	Ready     *bool         `json:"ready,omitempty"` // what serve says of itself; none: it could not be asked
 	Rehearsal bool          `json:"rehearsal"`
 	Held      string        `json:"held,omitempty"` // why all mail is held back
 	Problems  findings      `json:"problems"`
@@ -111,7 +112,7 @@ const exampleConfig = "/usr/share/doc/dispatcher/examples/config.example.yaml"
 // withRights adds the cure where this user may not read what belongs to the service.
 func withRights(err error) error {
 	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("%w; run it as the user of the service, with `sudo -u dispatcher` before it", err)
+		return fmt.Errorf("%w; run it as the user of the service, with `runuser -u dispatcher --` before it", err)
 	}
 	return err
 }
@@ -130,7 +131,9 @@ func (v *statusView) look(ctx context.Context, o *office) error {
 	if v.Held != "" {
 		v.Problems.error("mail", "all of it is held back: %s; look with `dispatcher plan`, `dispatcher release` lets it go", v.Held)
 	}
-	if !v.Serving {
+	if v.Serving {
+		v.Ready = v.Problems.askServe(ctx, o.config.HTTP.AdminListen)
+	} else {
 		v.Problems.error("serve", "nobody serves: nothing is fetched and nothing sent; systemctl start dispatcher, or `dispatcher serve`, begins")
 	}
 	if err := v.lookAtEditions(ctx, o, now); err != nil {
@@ -150,6 +153,7 @@ func (v *statusView) lookAtEditions(ctx context.Context, o *office, now time.Tim
 	if err != nil {
 		return err
 	}
+	v.Problems.judgeEditions(ctx, o, editions)
 	for _, e := range editions {
 		v.Editions = append(v.Editions, viewEdition(e.Edition))
 		if e.State == newsletter.Paused {

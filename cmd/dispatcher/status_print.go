@@ -22,8 +22,11 @@ func (v *statusView) print(cmd *cobra.Command, now time.Time) error {
 		return err
 	}
 	state := "Serving."
-	if !v.Serving {
+	switch {
+	case !v.Serving:
 		state = "Not serving."
+	case v.Ready != nil && !*v.Ready:
+		state = "Serving, but not ready: see above."
 	}
 	if v.Rehearsal {
 		state += " This is a rehearsal: mail goes to the proof address alone."

@@ -114,7 +114,7 @@ func TestWhatMayNotBeReadIsTold(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, args := range [][]string{nil, {"items", "list"}} {
-			if r := s.run(args...); r.code == exitDone || !strings.Contains(r.stderr, "sudo -u dispatcher") {
+			if r := s.run(args...); r.code == exitDone || !strings.Contains(r.stderr, "runuser -u dispatcher --") {
 				t.Errorf("%s, %q: exit code %d: %s", path, args, r.code, r.stderr)
 			}
 		}

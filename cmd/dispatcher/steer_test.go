@@ -92,6 +92,7 @@ func TestSteeringRefusesWithReasons(t *testing.T) {
 
 // An edition that is paused waits while others go out, and goes on where it stood.
 func TestPauseAndResume(t *testing.T) {
+	notUnderRace(t)
 	relay := newRelay(t, smtptest.Config{})
 	http, admin := serving(t)
 	s := newEdition(t, relay, http)
@@ -169,6 +170,7 @@ func TestCancelAsksAndIsFinal(t *testing.T) {
 
 // What the relay refused for a reason of ours goes out once that is mended, and `show` says whose it was until then.
 func TestRetryOfWhatWasOurs(t *testing.T) {
+	notUnderRace(t)
 	var mended atomic.Bool
 	refuse := smtptest.At(smtptest.EndOfData, smtptest.Answer{Code: 550, Enhanced: "5.7.26", Text: "This message does not pass authentication checks"})
 	relay := newRelay(t, smtptest.Config{Script: func(e smtptest.Event) smtptest.Answer {

@@ -82,10 +82,14 @@ func newSubscribersCommand(p process) *cobra.Command {
 	return group
 }
 
+// erased stands where a reader's address was, after she was erased (docs/privacy.md): her number, and by its keyed hash that her address is
+// suppressed, are still known.
+const erased = "erased"
+
 func listSubscribers(cmd *cobra.Command, o *office, listID string) error {
 	p := newRowPrinter(cmd, "No subscribers yet. `dispatcher subscribers import FILE` brings some.", []column[subscriberView]{
 		{"ID", func(v subscriberView) string { return strconv.FormatInt(int64(v.ID), 10) }},
-		{"ADDRESS", func(v subscriberView) string { return string(v.Address) }},
+		{"ADDRESS", func(v subscriberView) string { return cmp.Or(string(v.Address), erased) }},
 		{"NAME", func(v subscriberView) string { return v.Name }},
 		{"LANGUAGE", func(v subscriberView) string { return v.Language }},
 		{"TIMEZONE", func(v subscriberView) string { return v.Timezone }},
@@ -153,13 +157,13 @@ func showSubscriber(cmd *cobra.Command, o *office, args []string) error {
 	if err != nil {
 		return err
 	}
-	detail, err := o.subscriberDetail(cmd, sub)
+	detail, err := o.subscriberDetail(cmd, sub, address)
 	if err != nil {
 		return err
 	}
 	fields := []field{
 		{"subscriber", strconv.FormatInt(int64(sub.ID), 10)},
-		{"address", string(sub.Address)},
+		{"address", cmp.Or(string(sub.Address), erased)},
 		{"name", sub.Name},
 		{"language", sub.Language},
 		{"timezone", sub.Zone},
@@ -199,7 +203,8 @@ type bounceView struct {
 	Words   string                `json:"words,omitempty"`
 }
 
-func (o *office) subscriberDetail(cmd *cobra.Command, sub newsletter.Subscriber) (detail subscriberDetail, err error) {
+// subscriberDetail is about the subscriber who was found by an address. Hers is gone where she was erased.
+func (o *office) subscriberDetail(cmd *cobra.Command, sub newsletter.Subscriber, address newsletter.Address) (detail subscriberDetail, err error) {
 	ctx := cmd.Context()
 	subscriptions, err := o.store.Subscriptions(ctx, sub.ID)
 	if err != nil {
@@ -227,7 +232,7 @@ func (o *office) subscriberDetail(cmd *cobra.Command, sub newsletter.Subscriber)
 	for _, b := range bounces {
 		detail.Bounces = append(detail.Bounces, bounceView{b.Edition, b.Kind, b.At, b.Status, b.Words})
 	}
-	x, err := o.store.Suppression(ctx, sub.Address)
+	x, err := o.store.Suppression(ctx, address)
 	if errors.Is(err, newsletter.ErrNotFound) {
 		return detail, nil
 	}

@@ -50,7 +50,7 @@ func readFile(r *report, path string) map[string]any {
 	if err != nil {
 		cure := "name the config file with --config or " + configVariable
 		if errors.Is(err, fs.ErrPermission) {
-			cure = "run it as the user of the service, with `sudo -u dispatcher` before it"
+			cure = "run it as the user of the service, with `runuser -u dispatcher --` before it"
 		}
 		r.whole(0, "cannot be read: "+reason(err), cure)
 		return nil

@@ -209,7 +209,7 @@ func TestProblemsOfMeaning(t *testing.T) {
 			`config.yaml:10: keep_deliveries: "59d" is too short; write 60d or more, or 0s to keep them for good`,
 		}},
 		"two pages on one port": {smallest + "http: {listen: 127.0.0.1:8081}\n", []string{
-			`config.yaml:10: http.admin_listen: "127.0.0.1:8081" is the same as http.listen; give the admin page a port of its own`,
+			`config.yaml:10: http.admin_listen: "127.0.0.1:8081" is the same as http.listen; give the admin listener a port of its own`,
 		}},
 	}
 	for name, tt := range tests {

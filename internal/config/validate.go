@@ -162,7 +162,7 @@ func (c *checker) http() {
 	c.hostPort("http.admin_listen", h.AdminListen)
 	_, port, _ := net.SplitHostPort(h.Listen)
 	if h.Listen == h.AdminListen && port != "0" {
-		c.problem("http.admin_listen", h.AdminListen, "is the same as http.listen", "give the admin page a port of its own")
+		c.problem("http.admin_listen", h.AdminListen, "is the same as http.listen", "give the admin listener a port of its own")
 	}
 	if host, _, err := net.SplitHostPort(h.AdminListen); err == nil && !loopback(host) {
 		c.warn("http.admin_listen", h.AdminListen, "can be reached from other machines", "listen on 127.0.0.1 unless something else keeps strangers out")

@@ -211,6 +211,13 @@ type Edition struct {
 	Rehearsal bool
 	Reason    string // why it is paused or cancelled
 	Counts    Counts
+	Ours      int // of the copies that failed: those that did so for our own side's sake
+}
+
+// WentBadly reports whether somebody should look at the edition: a hundredth of its copies or more failed for our own side's sake, or more
+// than a quarter for whatever reason.
+func (e Edition) WentBadly() bool {
+	return e.Ours > 0 && 100*e.Ours >= e.Counts.Audience || 4*e.Counts.Failed > e.Counts.Audience
 }
 
 // Counts is what became of an edition's deliveries. Proof copies are not in it.

@@ -128,7 +128,11 @@ type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
+// figuresOfSlots tells also of a list that has had no slot yet.
 func (s *Store) figuresOfSlots(ctx context.Context, f *newsletter.Figures, _ time.Time) error {
+	if err := s.tally(ctx, `SELECT id, 0 FROM lists`, func(list string, _ int) { listFigures(f, list) }); err != nil {
+		return err
+	}
 	rows, err := s.read.QueryContext(ctx, `SELECT list, fate, COUNT(*) FROM slots GROUP BY list, fate`)
 	_, err = collect(rows, err, func(r *sql.Rows) (struct{}, error) {
 		var list string

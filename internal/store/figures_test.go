@@ -77,6 +77,15 @@ func TestTheFiguresOfAFurnishedDatabase(t *testing.T) {
 	}
 }
 
+// A list is told of before anything of it was sent: what grows later has begun at nothing.
+func TestTheFiguresOfAListThatIsNew(t *testing.T) {
+	s := open(t, t.TempDir())
+	must[newsletter.Mark](t)(s.Mark(t.Context(), "weekly", newsletter.Mark{Considered: start, Schedule: "0 9 * * *", Zone: "UTC"}))
+	if _, told := figures(t, s, start).Lists["weekly"]; !told {
+		t.Error("it is not told of")
+	}
+}
+
 // What became of the copies is told for ever, also when they are no longer kept one by one.
 func TestFiguresOutliveTheCopies(t *testing.T) {
 	dir, s := furnished(t)

@@ -67,18 +67,22 @@ func (s *Store) checkVersion(ctx context.Context) error {
 type Unfinished struct {
 	newsletter.Edition
 	Lane   newsletter.Lane
-	Oldest time.Time // since when a pending copy waits to be tried; zero: none does, or not yet
+	Oldest time.Time // since when the copy that has waited longest waits to be tried; zero: none does, or not yet
+	Last   time.Time // when a copy last came to its end; zero: none has
+
+	reports bool // its first wave is out, and the rest waits for reports
 }
 
 // Unfinished are the editions that are being sent or paused, the oldest first.
 func (s *Store) Unfinished(ctx context.Context, now time.Time) ([]Unfinished, error) {
 	rows, err := s.read.QueryContext(ctx, `
-		SELECT `+editionColumns+`, e.lane, COALESCE((SELECT MIN(d.due) FROM deliveries d WHERE d.edition = e.id AND d.state = 'pending' AND d.due <= $1), 0)
+		SELECT `+editionColumns+`, e.lane, e.first_over > $1,
+			COALESCE((SELECT MIN(d.due) FROM deliveries d WHERE d.edition = e.id AND d.state = 'pending' AND d.due <= $1 AND e.first_over <= $1), 0)
 		FROM editions e WHERE e.state IN ('sending', 'paused') ORDER BY e.id`, millis(now))
 	all, err := collect(rows, err, func(r *sql.Rows) (u Unfinished, err error) {
 		var slot, made, expires, oldest int64
 		e := &u.Edition
-		err = r.Scan(&e.ID, &e.List, &e.Kind, &slot, &made, &expires, &e.State, &e.Subject, &e.Rehearsal, &e.Reason, &u.Lane, &oldest)
+		err = r.Scan(&e.ID, &e.List, &e.Kind, &slot, &made, &expires, &e.State, &e.Subject, &e.Rehearsal, &e.Reason, &u.Lane, &u.reports, &oldest)
 		e.Slot, e.Made, e.Expires, u.Oldest = instant(slot), instant(made), instant(expires), instant(oldest)
 		return u, err
 	})
@@ -86,17 +90,30 @@ func (s *Store) Unfinished(ctx context.Context, now time.Time) ([]Unfinished, er
 		return nil, fmt.Errorf("listing editions that are not done: %w", err)
 	}
 	for i := range all {
-		if err := s.count(ctx, &all[i].Edition); err != nil {
+		u := &all[i]
+		if u.Last, err = s.countUntil(ctx, &u.Edition); err != nil {
 			return nil, err
+		}
+		if u.Oldest.IsZero() && u.Counts.Pending > 0 && !u.reports { // a mailer may hold them all
+			var oldest int64
+			if err := s.read.QueryRowContext(ctx, `SELECT COALESCE(MIN(due), 0) FROM deliveries WHERE edition = $1 AND state = 'claimed' AND due <= $2`, u.ID, millis(now)).Scan(&oldest); err != nil {
+				return nil, fmt.Errorf("looking how long copies of edition %d wait: %w", u.ID, err)
+			}
+			u.Oldest = instant(oldest)
 		}
 	}
 	return all, nil
 }
 
-// Readers are how many confirmed subscriptions each list has.
+// Readers are how many confirmed subscriptions each list has whose address is not suppressed.
 func (s *Store) Readers(ctx context.Context) (map[string]int, error) {
 	readers := map[string]int{}
-	rows, err := s.read.QueryContext(ctx, `SELECT list, COUNT(*) FROM subscriptions WHERE state = 'confirmed' GROUP BY list`)
+	rows, err := s.read.QueryContext(ctx, `
+		SELECT list, SUM(n) FROM (
+			SELECT list, COUNT(*) AS n FROM subscriptions WHERE state = 'confirmed' GROUP BY list
+			UNION ALL SELECT c.list, -COUNT(*) FROM suppressions x CROSS JOIN subscribers r ON r.address_hash = x.address_hash
+				CROSS JOIN subscriptions c ON c.subscriber = r.id WHERE c.state = 'confirmed' GROUP BY c.list -- they are few: looked up in this order
+		) GROUP BY list`)
 	_, err = collect(rows, err, func(r *sql.Rows) (struct{}, error) {
 		var list string
 		var n int

@@ -3,8 +3,8 @@ package web
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"net/http"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -100,7 +100,9 @@ func (s scrape) collectLists(to chan<- prometheus.Metric) {
 		} {
 			deliveries.tell(to, float64(n), id, string(state))
 		}
-		for owner, n := range l.Failed {
+		failed := zeros(failureOwners)
+		maps.Copy(failed, l.Failed)
+		for owner, n := range failed {
 			failures.tell(to, float64(n), id, string(owner))
 		}
 	}
@@ -119,10 +121,10 @@ func (s scrape) collectQueue(to chan<- prometheus.Metric) {
 	for _, state := range []newsletter.ItemState{newsletter.Queued, newsletter.Held, newsletter.Dropped} {
 		items.tell(to, float64(f.Items[state]), string(state))
 	}
-	barred := map[string]int{}
+	barred := zeros(knownReasons)
 	for reason, n := range f.Suppressions {
-		if !slices.Contains(knownReasons, reason) {
-			reason = "other" // labels are no place for an admin's own words
+		if _, known := barred[reason]; !known {
+			reason = otherReason // labels are no place for an admin's own words
 		}
 		barred[reason] += n
 	}
@@ -142,8 +144,28 @@ func (s scrape) collectQueue(to chan<- prometheus.Metric) {
 	held.tell(to, truth(f.Held != ""))
 }
 
-// knownReasons are why dispatcher itself suppresses an address.
-var knownReasons = []string{"recipient gone", "complaint", "admin"}
+const otherReason = "other"
+
+// A series that begins with its first failure has not grown, and no alert sees it: these are told from the start, as 0.
+var (
+	// failureOwners are whose fault a failure can be.
+	failureOwners = []newsletter.Owner{
+		newsletter.RecipientGone, newsletter.RecipientBusy, newsletter.OurIdentity, newsletter.OurReputation, newsletter.OurContent,
+		newsletter.OurQuota, newsletter.Theirs, newsletter.OwnerUnknown,
+	}
+
+	// knownReasons are why dispatcher itself suppresses an address, and all others.
+	knownReasons = []string{"recipient gone", "complaint", "admin", otherReason}
+)
+
+// zeros are counts by all names, of which none was seen yet.
+func zeros[Name comparable](names []Name) map[Name]int {
+	counts := make(map[Name]int, len(names))
+	for _, name := range names {
+		counts[name] = 0
+	}
+	return counts
+}
 
 func (s scrape) collectDisk(to chan<- prometheus.Metric) {
 	d := s.figures.Disk
