@@ -77,19 +77,31 @@ func (o *office) recall(ctx context.Context) error {
 	return nil
 }
 
-// toBeRenamed are the ids by which the database still knows lists that have another one in the config.
+// toBeRenamed are the ids by which the database still knows lists that have another one in the config, and can have it.
 func (o *office) toBeRenamed(ctx context.Context) (map[string]bool, error) {
 	if !slices.ContainsFunc(o.config.Lists, func(l config.List) bool { return l.Was != "" }) {
 		return nil, nil
 	}
 	known, err := o.store.KnownLists(ctx)
+	if err != nil {
+		return nil, err
+	}
+	renames, err := o.store.Renames(ctx)
+	if err != nil {
+		return nil, err
+	}
+	now := map[string]string{} // by the former id
+	for _, r := range renames {
+		now[r.Former] = r.List
+	}
 	pending := map[string]bool{}
 	for _, l := range o.config.Lists {
-		if l.Was != "" && known[l.Was].Used {
+		free := now[l.ID] == "" || now[l.ID] == l.Was
+		if l.Was != "" && known[l.Was].Used && !known[l.ID].Used && now[l.Was] == "" && free {
 			pending[l.Was] = true
 		}
 	}
-	return pending, err
+	return pending, nil
 }
 
 // goByNames has a command's lists go by the ids that the database knows them by: one that the config renames has its old id until serve takes the
@@ -108,22 +120,19 @@ func (o *office) goByNames(ctx context.Context) error {
 }
 
 // renameLists gives lists the ids that the config has for them now, and says so. Nothing else may decide slots meanwhile; what is on its way
-// goes on. A list whose new id is used stays as it is, of which vanished tells.
+// goes on. All are renamed or, after an error, none. A list whose new id is used stays as it is, of which vanished tells.
 func (o *office) renameLists(ctx context.Context) error {
-	var errs []error
+	var lists []store.Rename
 	for _, l := range o.config.Lists {
-		if l.Was == "" {
-			continue
-		}
-		renamed, err := o.store.RenameList(ctx, l.Was, l.ID, o.now())
-		if err != nil && !errors.Is(err, newsletter.ErrListUsed) {
-			errs = append(errs, err)
-		}
-		if renamed {
-			o.log.Info("list renamed", "list", l.ID, "was", l.Was)
+		if l.Was != "" {
+			lists = append(lists, store.Rename{Former: l.Was, List: l.ID})
 		}
 	}
-	return errors.Join(append(errs, o.recall(ctx))...)
+	renamed, err := o.store.RenameLists(ctx, lists, o.now())
+	for _, r := range renamed {
+		o.log.Info("list renamed", "list", r.List, "was", r.Former)
+	}
+	return errors.Join(err, o.recall(ctx))
 }
 
 // vanished are the ids that the config must not do without or must not have: those of lists whose readers it forgets, and those that cannot be

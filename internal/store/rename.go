@@ -54,21 +54,59 @@ func (s *Store) Renames(ctx context.Context) ([]Rename, error) {
 	return renames, nil
 }
 
-// RenameList gives a list another id, with all that it has: readers, what is decided, past editions, what is on its way, and the links in its
-// mail, those that bear still earlier ids too. It reports whether there was something to do: not where the list bears the new id already, and
-// not where nothing is known of the old one. It returns newsletter.ErrListUsed where the new id has readers or editions of its own.
+// RenameLists gives lists another id, each from Former to List, in order and in one transaction, with all that they have: readers, what is
+// decided, past editions, what is on its way, and the links in their mail, those that bear still earlier ids too. It returns those with which there
+// was something to do: not where a list bears the new id already, not where nothing is known of the old one, and not where the new id cannot be
+// had, which RenameList tells. An error leaves every list as it was.
+func (s *Store) RenameLists(ctx context.Context, lists []Rename, now time.Time) (renamed []Rename, err error) {
+	err = s.transactFirmly(ctx, "renaming lists", func(tx *sql.Tx) error {
+		renamed = nil
+		for _, l := range lists {
+			switch done, err := renameList(ctx, tx, l.Former, l.List, now); {
+			case errors.Is(err, newsletter.ErrListUsed):
+			case err != nil:
+				return fmt.Errorf("%s to %s: %w", l.Former, l.List, err)
+			case done:
+				renamed = append(renamed, l)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return renamed, nil
+}
+
+// RenameList is RenameLists of one list. It returns newsletter.ErrListUsed where the new id has readers or editions of its own, or is what another
+// list was called before.
 func (s *Store) RenameList(ctx context.Context, from, to string, now time.Time) (renamed bool, err error) {
-	err = s.transactFirmly(ctx, fmt.Sprintf("renaming list %s to %s", from, to), func(tx *sql.Tx) error {
-		used, err := usedList(ctx, tx, from)
-		if renamed = used; err != nil || !used {
-			return err
-		}
-		if used, err = usedList(ctx, tx, to); err != nil || used {
-			return cmp.Or(err, newsletter.ErrListUsed)
-		}
-		return moveList(ctx, tx, from, to, now)
+	err = s.transactFirmly(ctx, fmt.Sprintf("renaming list %s to %s", from, to), func(tx *sql.Tx) (err error) {
+		renamed, err = renameList(ctx, tx, from, to, now)
+		return err
 	})
 	return renamed && err == nil, err
+}
+
+func renameList(ctx context.Context, tx *sql.Tx, from, to string, now time.Time) (renamed bool, err error) {
+	used, err := usedList(ctx, tx, from)
+	if err != nil || !used {
+		return false, err
+	}
+	if err := notRenamed(ctx, tx, from); err != nil {
+		if errors.Is(err, newsletter.ErrRenamed) {
+			return false, nil
+		}
+		return false, err
+	}
+	if used, err = usedList(ctx, tx, to); err != nil || used {
+		return false, cmp.Or(err, newsletter.ErrListUsed)
+	}
+	err = tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM renames WHERE former = $1 AND list <> $2)`, to, from).Scan(&used)
+	if err != nil || used {
+		return false, cmp.Or(err, newsletter.ErrListUsed)
+	}
+	return true, moveList(ctx, tx, from, to, now)
 }
 
 func usedList(ctx context.Context, tx *sql.Tx, id string) (used bool, err error) {
@@ -79,6 +117,11 @@ func usedList(ctx context.Context, tx *sql.Tx, id string) (used bool, err error)
 // moveList moves what a list has to an id under which at most slots were skipped, for want of readers: those that its own id has not decided are
 // decided anew.
 func moveList(ctx context.Context, tx *sql.Tx, from, to string, now time.Time) error {
+	header := from
+	err := tx.QueryRowContext(ctx, `SELECT header FROM renames WHERE list = $1 LIMIT 1`, from).Scan(&header)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
 	for _, statement := range []string{
 		`DELETE FROM slots WHERE list = $1`,
 		`DELETE FROM lists WHERE id = $1`,
@@ -87,11 +130,6 @@ func moveList(ctx context.Context, tx *sql.Tx, from, to string, now time.Time) e
 		if _, err := tx.ExecContext(ctx, statement, to); err != nil {
 			return err
 		}
-	}
-	header := from
-	err := tx.QueryRowContext(ctx, `SELECT header FROM renames WHERE list = $1 LIMIT 1`, from).Scan(&header)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return err
 	}
 	for _, statement := range []string{
 		`UPDATE subscriptions SET list = $1 WHERE list = $2`,

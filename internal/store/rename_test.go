@@ -166,3 +166,65 @@ func TestNothingIsDecidedUnderAFormerID(t *testing.T) {
 		t.Errorf("decided slots of a: %+v", due)
 	}
 }
+
+// Its readers filter by it.
+func TestTheListIDIsTheFirstIDThroughAnyChain(t *testing.T) {
+	s := open(t, t.TempDir())
+	enrol(t, s, 1, "a")
+	for _, step := range [][2]string{{"a", "b"}, {"b", "a"}, {"a", "c"}, {"c", "a"}} {
+		rename(t, s, step[0], step[1])
+		for _, r := range must[[]store.Rename](t)(s.Renames(t.Context())) {
+			if r.Header != "a" || r.List != step[1] {
+				t.Errorf("after %v: %+v", step, r)
+			}
+		}
+	}
+}
+
+// Links in old mail of the list that had the id would end subscriptions to the other.
+func TestAListIsNotGivenWhatAnotherWasCalled(t *testing.T) {
+	s := open(t, t.TempDir())
+	enrol(t, s, 2, "weekly")
+	enrol(t, s, 1, "urgent")
+	rename(t, s, "weekly", "harbour")
+	if renamed, err := s.RenameList(t.Context(), "urgent", "weekly", start); renamed || !errors.Is(err, newsletter.ErrListUsed) {
+		t.Errorf("renaming: %v, %v", renamed, err)
+	}
+	rename(t, s, "harbour", "weekly") // its own
+}
+
+// An import may run across a rename.
+func TestReadersEnrolledByAFormerIDJoinTheListAsItIsNow(t *testing.T) {
+	s := open(t, t.TempDir())
+	enrol(t, s, 1, "a")
+	rename(t, s, "a", "b")
+	e := store.Enrolment{Subscriber: newsletter.Subscriber{Address: "late@example.net"}, Lists: []string{"a"}}
+	must[[]store.Enrolled](t)(s.Enrol(t.Context(), []store.Enrolment{e}, start))
+	e.Confirmed = true
+	if done := must[[]store.Enrolled](t)(s.Enrol(t.Context(), []store.Enrolment{e}, start)); done[0].Confirmed != 1 {
+		t.Errorf("the second time: %+v", done)
+	}
+	known := must[map[string]store.KnownList](t)(s.KnownLists(t.Context()))
+	if _, old := known["a"]; old || known["b"].Readers != 2 {
+		t.Errorf("lists are %+v", known)
+	}
+}
+
+func TestListsAreRenamedTogetherOrNotAtAll(t *testing.T) {
+	s := open(t, t.TempDir())
+	enrol(t, s, 1, "a")
+	enrol(t, s, 1, "c")
+	insert(t, s, `CREATE TRIGGER broken BEFORE INSERT ON renames WHEN NEW.former = 'c' BEGIN SELECT RAISE(ABORT, 'broken'); END`)
+	all := []store.Rename{{Former: "a", List: "b"}, {Former: "c", List: "d"}}
+	if renamed, err := s.RenameLists(t.Context(), all, start); err == nil || len(renamed) > 0 {
+		t.Errorf("renamed %v, %v", renamed, err)
+	}
+	if left := must[[]store.Rename](t)(s.Renames(t.Context())); len(left) > 0 {
+		t.Errorf("renames are %+v", left)
+	}
+	insert(t, s, `DROP TRIGGER broken`)
+	all = append([]store.Rename{{Former: "a", List: "c"}}, all...) // cannot be done
+	if renamed := must[[]store.Rename](t)(s.RenameLists(t.Context(), all, start)); len(renamed) != 2 {
+		t.Errorf("renamed %v", renamed)
+	}
+}

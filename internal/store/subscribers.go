@@ -87,14 +87,15 @@ func enrolInList(ctx context.Context, tx *sql.Tx, list string, e Enrolment, done
 		state, endedBy, before = newsletter.Ended, endedByImport, newsletter.PendingConsent
 	}
 	var old newsletter.SubscriptionState
-	err := tx.QueryRowContext(ctx, `SELECT state FROM subscriptions WHERE list = $1 AND subscriber = $2`, list, done.ID).Scan(&old)
+	err := tx.QueryRowContext(ctx, `SELECT state FROM subscriptions
+		WHERE list = COALESCE((SELECT list FROM renames WHERE former = $1), $1) AND subscriber = $2`, list, done.ID).Scan(&old)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		done.Began++
 		topics := slices.Clone(e.Topics)
 		slices.Sort(topics)
 		_, err = tx.ExecContext(ctx, `INSERT INTO subscriptions (list, subscriber, state, topics, consent_at, consent_source, ended_by, before_end, changed)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+			VALUES (COALESCE((SELECT list FROM renames WHERE former = $1), $1), $2, $3, $4, $5, $6, $7, $8, $9)`,
 			list, done.ID, state, formatWords(topics), millis(e.Consent.At), e.Consent.Source, endedBy, before, millis(now))
 	case err != nil:
 	case old == newsletter.Ended:
@@ -102,7 +103,7 @@ func enrolInList(ctx context.Context, tx *sql.Tx, list string, e Enrolment, done
 	case old == newsletter.PendingConsent && e.Confirmed:
 		done.Confirmed++
 		_, err = tx.ExecContext(ctx, `UPDATE subscriptions SET state = 'confirmed', consent_at = $1, consent_source = $2, changed = $3
-			WHERE list = $4 AND subscriber = $5`, millis(e.Consent.At), e.Consent.Source, millis(now), list, done.ID)
+			WHERE list = COALESCE((SELECT list FROM renames WHERE former = $4), $4) AND subscriber = $5`, millis(e.Consent.At), e.Consent.Source, millis(now), list, done.ID)
 	default:
 		done.Known++
 	}
