@@ -81,7 +81,7 @@ const onDisk = 10 * time.Minute
 // How long the database is asked to note the beginning or the end of a run, while another process may be writing, and when it must hurry.
 const (
 	runPatience = time.Minute
-	runHurry    = 10 * time.Second
+	runHurry    = 3 * time.Second
 )
 
 const defaultPoll = 500 * time.Millisecond

@@ -35,7 +35,7 @@ type recorder struct {
 const gather = 2 * time.Millisecond
 
 // lastTries is how long outcomes are tried to be written after the mailer was told to stop.
-const lastTries = 15 * time.Second
+const lastTries = 10 * time.Second
 
 // entry is an outcome and where its worker waits for it; nil: nobody does.
 type entry struct {
