@@ -258,7 +258,7 @@ func (o *office) recordSigners(cmd *cobra.Command, path string, result *doneResu
 			address, err = newsletter.ParseAddress(readRow(header, record, "").address)
 		}
 		if err != nil {
-			result.Bad = append(result.Bad, badLine{rows.line, err.Error()})
+			result.Bad = append(result.Bad, badLine{Line: rows.line, What: err.Error()})
 			continue
 		}
 		if batch = append(batch, address); len(batch) == group {

@@ -68,8 +68,8 @@ func TestNothingIsMadeForARetiredListAndItsReadersStayKnown(t *testing.T) {
 			t.Errorf("%q: exit code %d: %s", args, r.code, r.stderr)
 		}
 	}
-	if r := s.run("subscribers", "import", s.readers(3)); r.code == exitDone && !strings.Contains(r.stdout+r.stderr, "retired") {
-		t.Errorf("import: exit code %d: %s%s", r.code, r.stdout, r.stderr)
+	if r := s.run("subscribers", "import", "--list", "weekly", s.readers(3)); r.code != exitUsage || !strings.Contains(r.stderr, "retired") {
+		t.Errorf("import --list: exit code %d: %s%s", r.code, r.stdout, r.stderr)
 	}
 	if plan := s.ok("plan"); strings.Contains(plan, "weekly") {
 		t.Errorf("plan has it:\n%s", plan)

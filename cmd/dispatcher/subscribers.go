@@ -267,7 +267,7 @@ type reader struct {
 	state, consent, consentAt, suppressed string // as another dispatcher exported them
 }
 
-// enrolment checks a reader. The error says what is wrong and repeats no address.
+// enrolment checks a reader, whose lists have been found. The error says what is wrong and repeats no address.
 func (o *office) enrolment(r reader, confirmed string) (store.Enrolment, error) {
 	var e store.Enrolment
 	address, err := newsletter.ParseAddress(r.address)
@@ -286,16 +286,10 @@ func (o *office) enrolment(r reader, confirmed string) (store.Enrolment, error) 
 			return e, fmt.Errorf("timezone %q: it must be a name such as Europe/Berlin", r.timezone)
 		}
 	}
-	if len(r.lists) == 0 {
+	if len(r.lists) == 0 && r.suppressed == "" { // who is suppressed must stay so, also without a list
 		return e, errors.New("lists: none is named, here or with --list")
 	}
-	for _, id := range r.lists {
-		l, err := o.liveList(id)
-		if err != nil {
-			return e, fmt.Errorf("lists: %w", err)
-		}
-		e.Lists = append(e.Lists, l.ID)
-	}
+	e.Lists = r.lists
 	e.Subscriber = newsletter.Subscriber{Address: address, Name: newsletter.OneLine(r.name, 200), Language: r.language, Zone: r.timezone}
 	for _, t := range newsletter.AddTopics(nil, r.topics...) {
 		e.Topics = append(e.Topics, newsletter.Slug(t))
@@ -354,6 +348,13 @@ text is kept as evidence. Without it her subscriptions are pending, and she gets
 		r.address = args[0]
 		if live := o.liveLists(); len(r.lists) == 0 && len(live) == 1 {
 			r.lists = []string{live[0].ID}
+		}
+		for i, id := range r.lists {
+			l, err := o.liveList(id)
+			if err != nil {
+				return &usageError{"lists: " + err.Error()}
+			}
+			r.lists[i] = l.ID
 		}
 		e, err := o.enrolment(r, confirmed)
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -129,5 +130,39 @@ e@example.net,weekly,ended,,
 	}
 	if !strings.Contains(r.stdout, "5 rows read: 1 new") {
 		t.Error(r.stdout)
+	}
+}
+
+// A restore by export and import: a row keeps the lists that there are, those that are retired too, and who is suppressed stays so, also where
+// no list of hers is left.
+func TestImportLosesNoReaderForOneOfHerLists(t *testing.T) {
+	s := newSite(t, freePort(t))
+	s.ok("subscribers", "import", s.readers(2), "--confirmed", "forms at the harbour") // of weekly and urgent
+	file := s.dir + "/readers.out"
+	s.ok("subscribers", "export", "--out", file)
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, _, _ := strings.Cut(string(text), "\n")
+	row := strings.Repeat(",", strings.Count(head, ",")) + "\n"
+	column := slices.Index(strings.Split(head, ","), "suppressed")
+	cells := strings.Split(strings.TrimSpace(row), ",")
+	cells[0], cells[column] = "gone@example.net", "complaint"
+	s.write("readers.out", strings.Replace(string(text), "urgent", "vanished", 1)+strings.Join(cells, ",")+"\n")
+	if err := os.RemoveAll(s.dir + "/data"); err != nil {
+		t.Fatal(err)
+	}
+	s.config = strings.Replace(s.config, "{id: weekly, ", "{id: weekly, retired: true, ", 1)
+	s.write("config.yaml", s.config)
+	r := s.run("subscribers", "import", file)
+	if r.code != exitDone || !strings.Contains(r.stderr, "imported without") || !strings.Contains(r.stderr, "vanished") || !strings.Contains(r.stdout, "3 rows read: 3 new") {
+		t.Errorf("exit code %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	if weekly, urgent := s.ok("subscribers", "list", "--list", "weekly"), s.ok("subscribers", "list", "--list", "urgent"); strings.Count(weekly, "@") != 2 || strings.Count(urgent, "@") != 1 {
+		t.Errorf("weekly has\n%surgent has\n%s", weekly, urgent)
+	}
+	if shown := s.ok("subscribers", "show", "gone@example.net"); !strings.Contains(shown, "complaint") {
+		t.Errorf("who was suppressed is\n%s", shown)
 	}
 }

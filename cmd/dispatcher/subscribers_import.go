@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"dispatcher/internal/newsletter"
 	"dispatcher/internal/store"
 )
 
@@ -69,12 +71,14 @@ type importResult struct {
 	Suppressed int       `json:"suppressed"`
 	Bad        []badLine `json:"bad"`
 	states     bool      // some rows say their own state
+	lost       int       // rows of which nothing was imported
 }
 
-// badLine is a row that was not imported.
+// badLine is a row that was not imported, or not with all of its lists.
 type badLine struct {
-	Line int    `json:"line"`
-	What string `json:"what"`
+	Line   int    `json:"line"`
+	What   string `json:"what"`
+	Partly bool   `json:"partly_imported,omitempty"`
 }
 
 // importSubscribers reads rows one by one and writes them in groups, so that memory does not grow with the file.
@@ -99,13 +103,21 @@ func (o *office) importSubscribers(cmd *cobra.Command, file io.Reader, listID, c
 	for rows.next() {
 		result.Rows++
 		record, err := rows.record(len(header))
+		var r reader
+		var unknown error
 		var e store.Enrolment
 		if err == nil {
-			e, err = o.enrolment(readRow(header, record, listID), confirmed)
+			r = readRow(header, record, listID)
+			r.lists, unknown = o.knownLists(r.lists)
+			e, err = o.enrolment(r, confirmed)
 		}
 		if err != nil {
-			result.Bad = append(result.Bad, badLine{rows.line, err.Error()})
+			result.Bad = append(result.Bad, badLine{Line: rows.line, What: cmp.Or(unknown, err).Error()})
+			result.lost++
 			continue
+		}
+		if unknown != nil {
+			result.Bad = append(result.Bad, badLine{Line: rows.line, What: unknown.Error(), Partly: true})
 		}
 		if batch = append(batch, e); len(batch) == group {
 			if err := flush(); err != nil {
@@ -114,6 +126,19 @@ func (o *office) importSubscribers(cmd *cobra.Command, file io.Reader, listID, c
 		}
 	}
 	return result, errors.Join(rows.err(), flush())
+}
+
+// knownLists are those of a row's lists that there are, retired ones too: an import may be a restore. The error tells of the others.
+func (o *office) knownLists(ids []string) (known []string, err error) {
+	for _, id := range ids {
+		l, unknown := o.list(id)
+		if unknown != nil {
+			err = errors.Join(err, fmt.Errorf("lists: %w", unknown))
+			continue
+		}
+		known = append(known, l.ID)
+	}
+	return known, err
 }
 
 func readRow(header map[string]int, record []string, listID string) reader {
@@ -167,7 +192,11 @@ func (r importResult) print(cmd *cobra.Command, confirmed bool) error {
 		}
 	} else {
 		for _, b := range r.Bad {
-			fmt.Fprintf(cmd.ErrOrStderr(), "line %d: not imported: %s\n", b.Line, b.What)
+			how := "not imported"
+			if b.Partly {
+				how = "imported without"
+			}
+			fmt.Fprintf(cmd.ErrOrStderr(), "line %d: %s: %s\n", b.Line, how, newsletter.OneLine(b.What, 0))
 		}
 		state := "pending: they get nothing until they have confirmed"
 		switch {
@@ -185,7 +214,7 @@ func (r importResult) print(cmd *cobra.Command, confirmed bool) error {
 			fmt.Fprintf(cmd.OutOrStdout(), "suppressed, and will get nothing: %s\n", counted(r.Suppressed, "subscriber"))
 		}
 	}
-	if r.Rows > 0 && len(r.Bad) == r.Rows {
+	if r.Rows > 0 && r.lost == r.Rows {
 		return &alreadyTold{}
 	}
 	return nil
