@@ -172,6 +172,43 @@ func renaming(t *testing.T, s *site) *office {
 
 func testProcess() process { return process{stdout: os.Stdout, stderr: os.Stderr, now: time.Now} }
 
+// A start goes on where a reload is refused, since the readers of the other lists wait for their mail: it says what is wrong, and a list keeps
+// what it has.
+func TestAStartTellsWhatAReloadRefuses(t *testing.T) {
+	for name, tt := range map[string]struct{ before, line, says string }{
+		"gone":         {"", "{id: monday, ", "are without weekly, which has 3 readers"},
+		"two into one": {"", "{id: urgent, was: weekly, ", "two lists cannot become one"},
+		"another's":    {"{id: monday, was: weekly, ", "{id: monday}\n  - {id: weekly, ", "is what the list monday was called before"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			http, _ := serving(t)
+			s := newSite(t, freePort(t), http)
+			s.ok("subscribers", "import", s.readers(3), "--confirmed", "forms at the harbour")
+			held := "weekly"
+			if tt.before != "" {
+				held = "monday"
+				s.renamed(tt.before)
+				if err := renaming(t, s).renameLists(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if name == "two into one" {
+				s.config = strings.Replace(s.config, "  - {id: urgent,", "  - {id: other,", 1)
+			}
+			s.renamed(tt.line)
+			serve := startDaemon(t, s.prepare("serve"), "serve")
+			serve.says("msg=serving")
+			serve.kill()
+			if said := serve.log.String(); !strings.Contains(said, "level=ERROR msg=config problem=") || !strings.Contains(said, tt.says) {
+				t.Errorf("it does not say %q", tt.says)
+			}
+			if known, err := renaming(t, s).store.KnownLists(t.Context()); err != nil || known[held].Readers != 3 {
+				t.Errorf("%v: the lists are %+v, and %s had 3 readers", err, known, held)
+			}
+		})
+	}
+}
+
 // Promise 2 over a rename: whoever waits for her copy gets it.
 func TestAListIsRenamedInMidSend(t *testing.T) {
 	r := newRig(t, setting{readers: sizes().many})
