@@ -66,6 +66,7 @@ func commandBlocks(t *testing.T, name string) (blocks []string) {
 // The page about backups, from the first line to the last: a backup while an edition goes out, another edition, the restoring. What had gone out
 // already is dealt with as the page says, and nobody gets it twice; what comes after goes.
 func TestTheCommandsAboutBackups(t *testing.T) {
+	notUnderRace(t)
 	require(t, "bash")
 	relay := newRelay(t, smtptest.Config{})
 	e := newEra(t, relay.Port, time.Now(), "  - {id: weekly, schedule: \"0 9 1 1 *\"}\n  - {id: urgent, kind: alert}\n")

@@ -13,6 +13,7 @@ import (
 
 // The page about upgrades: its commands of dispatcher, in order, and what it says of the schema and of a newer one.
 func TestTheCommandsAboutUpgrading(t *testing.T) {
+	notUnderRace(t)
 	e := newEra(t, 1, time.Now(), "")
 	e.ok("editions", "list")
 	a := administer(e)

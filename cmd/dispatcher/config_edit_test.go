@@ -100,6 +100,7 @@ func TestWhatIsWrongIsToldAndCanBeEditedAgain(t *testing.T) {
 }
 
 func TestAConfigThatIsNotTakenStaysAsItWas(t *testing.T) {
+	notUnderRace(t)
 	for name, tt := range map[string]struct{ answers, script, says string }{
 		"nothing changed":         {"", `true`, "Nothing was changed."},
 		"not wanted after all":    {"n\n", tuesday, "stays as it was"},

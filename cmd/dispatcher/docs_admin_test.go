@@ -167,6 +167,7 @@ func TestTheWebServersOfThePages(t *testing.T) {
 
 // The statements that erase a reader leave nothing of her in the database's files, and an import does not bring her back.
 func TestTheStatementsThatErase(t *testing.T) {
+	notUnderRace(t)
 	s := newspage(t)
 	const address, name = "wanda.forget@example.net", "Wanda Forget"
 	for i := range 5 {

@@ -114,6 +114,7 @@ func TestTheSecondPostfix(t *testing.T) {
 // A report that comes to a Postfix set up as the page about bounces says finds its way into the database.
 func TestPostfixHandsBouncesOver(t *testing.T) {
 	notUnderRace(t)
+	t.Parallel()
 	p := newPostfix(t)
 	relay := newRelay(t, smtptest.Config{})
 	s := newSite(t, relay.Port, "bounce_address: bounces@bounces.example.org\n")

@@ -182,6 +182,7 @@ func (r *rig) pending() addresses {
 // The timeouts of the config end a stall: what it kept is tried again, and nobody is blamed for it.
 func TestAStalledConnectionIsGivenUp(t *testing.T) {
 	notUnderRace(t)
+	t.Parallel()
 	for _, stage := range []smtptest.Stage{smtptest.Connect, smtptest.Mail, smtptest.Rcpt, smtptest.EndOfData} {
 		t.Run("at "+string(stage), func(t *testing.T) {
 			script := stallsOnce(stage)

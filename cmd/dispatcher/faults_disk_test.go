@@ -155,8 +155,10 @@ func TestNothingIsSentThatCannotBeRecorded(t *testing.T) {
 // SIGTERM ends a serve whose disk takes nothing, too. What it could not record is sent once more, as after a kill.
 func TestStoppedWhileNothingCanBeRecordedItEnds(t *testing.T) {
 	notUnderRace(t)
+	t.Parallel()
 	for _, b := range breakages() {
 		t.Run(b.name, func(t *testing.T) {
+			t.Parallel()
 			r, serve, mend := onBreakingDisk(t, b)
 			t.Logf("serve ends with %d", serve.terminate())
 			mend()

@@ -89,6 +89,7 @@ func TestStoppedAsSoonAsItServesItEndsWell(t *testing.T) {
 // A relay that never answers cannot keep serve from ending, and what it left open is no reader's fault.
 func TestStoppedWhileTheRelayStallsItEnds(t *testing.T) {
 	notUnderRace(t)
+	t.Parallel()
 	for stage, sessions := range map[smtptest.Stage]int{smtptest.Connect: 1, smtptest.Rcpt: connections, smtptest.EndOfData: connections} {
 		t.Run("at "+string(stage), func(t *testing.T) {
 			script, all := stallsAfter(50, stage, sessions)

@@ -266,6 +266,7 @@ func (e *era) nine(list string) {
 // Plan goes on from what serve has decided, however far its own clock goes on while it is read.
 func TestPlanBeginsAfterWhatIsDecided(t *testing.T) {
 	notUnderRace(t)
+	t.Parallel()
 	relay := newRelay(t, smtptest.Config{})
 	e := newEra(t, relay.Port, instantOf(t, "2026-02-01T08:50:00Z"), "  - {id: daily, schedule: \"0 9 * * *\", timezone: UTC}\n")
 	e.ok("subscribers", "import", e.write("readers.csv", "email,lists\nreader1@example.net,daily\n"), "--confirmed", "form")
@@ -306,6 +307,7 @@ func TestPlanBeginsAfterWhatIsDecided(t *testing.T) {
 // What was decided once is not to come again, though the clock was set back.
 func TestPlanHasNoSlotThatIsDecided(t *testing.T) {
 	notUnderRace(t)
+	t.Parallel()
 	relay := newRelay(t, smtptest.Config{})
 	e := newEra(t, relay.Port, instantOf(t, "2026-02-04T08:50:00Z"), "  - {id: daily, schedule: \"0 9 * * *\", timezone: UTC}\n")
 	e.ok("subscribers", "import", e.write("readers.csv", "email,lists\nreader1@example.net,daily\n"), "--confirmed", "form")
@@ -337,6 +339,7 @@ func TestPlanHasNoSlotThatIsDecided(t *testing.T) {
 // as many.
 func TestEachDayComesAsPlannedWhateverReadersHaveHad(t *testing.T) {
 	notUnderRace(t)
+	t.Parallel()
 	zones, topics := []string{"", "Asia/Tehran", "America/New_York"}, [][]string{nil, {"iran"}, {"press"}}
 	const most = 6 // lives, each of which opens a database and writes to disk
 	lives, failed := 0, false

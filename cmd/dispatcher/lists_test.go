@@ -36,6 +36,7 @@ func (s *site) opened() *office {
 }
 
 func TestCheckTellsReadersWhomTheConfigForgets(t *testing.T) {
+	notUnderRace(t)
 	const cure = "put it back, write was: weekly beside its new id, or put it back with retired: true"
 	for name, tt := range map[string]struct{ line, says string }{
 		"gone":         {"{id: monday, ", "lists: are without weekly, which has 3 readers in the database; " + cure},
@@ -60,6 +61,7 @@ func TestCheckTellsReadersWhomTheConfigForgets(t *testing.T) {
 }
 
 func TestNothingIsMadeForARetiredListAndItsReadersStayKnown(t *testing.T) {
+	notUnderRace(t)
 	s := newSite(t, freePort(t))
 	s.ok("subscribers", "import", s.readers(2), "--confirmed", "forms at the harbour")
 	s.renamed("{id: weekly, retired: true, ")
@@ -81,6 +83,7 @@ func TestNothingIsMadeForARetiredListAndItsReadersStayKnown(t *testing.T) {
 
 // Between an edit and the reload the running serve has the old config, and so has the database.
 func TestARenamedListKeepsItsOldIDUntilServeTakesTheConfigOver(t *testing.T) {
+	notUnderRace(t)
 	s := newSite(t, freePort(t))
 	s.ok("subscribers", "import", s.readers(2), "--confirmed", "forms at the harbour")
 	s.renamed("{id: monday, was: weekly, ")
@@ -175,6 +178,7 @@ func testProcess() process { return process{stdout: os.Stdout, stderr: os.Stderr
 // A start goes on where a reload is refused, since the readers of the other lists wait for their mail: it says what is wrong, and a list keeps
 // what it has.
 func TestAStartTellsWhatAReloadRefuses(t *testing.T) {
+	notUnderRace(t)
 	for name, tt := range map[string]struct{ before, line, says string }{
 		"gone":         {"", "{id: monday, ", "are without weekly, which has 3 readers"},
 		"two into one": {"", "{id: urgent, was: weekly, ", "two lists cannot become one"},

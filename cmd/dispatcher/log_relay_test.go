@@ -10,6 +10,8 @@ import (
 
 // Relays that put readers' addresses into everything that they say: none of it reaches the log, at its most talkative, in either format.
 func TestARelaysWordsNameNobodyInTheLog(t *testing.T) {
+	notUnderRace(t)
+	t.Parallel()
 	secure, trust := secured(t, "reader1@example.net", true)
 	refusing := func(stage smtptest.Stage, code int, text string) func(*smtptest.Config) {
 		return func(c *smtptest.Config) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -172,15 +173,23 @@ func eventually(t *testing.T, what string, is func() bool) {
 	}
 }
 
-// freePort is a port of the loopback address that nobody uses at the moment.
+// freePort is a port of the loopback address that nobody uses at the moment. It is none of those that the system gives away by itself (Linux:
+// from 32768 on), so that no connection of another test takes it before it is listened on.
 func freePort(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		port := 10_000 + rand.IntN(20_000)
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			continue // taken
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return port
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("no free port found")
+	return 0
 }
 
 // newRelay starts a relay that takes everything.

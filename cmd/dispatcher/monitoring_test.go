@@ -122,6 +122,7 @@ func TestTheCountsOutliveAReload(t *testing.T) {
 }
 
 func TestTheAlertRules(t *testing.T) {
+	notUnderRace(t)
 	rules, err := os.ReadFile("../../packaging/alerts.rules.yml")
 	if err != nil {
 		t.Fatal(err)

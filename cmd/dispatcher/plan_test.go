@@ -305,6 +305,7 @@ func TestPlanHasWhatAWrongClockSkipped(t *testing.T) {
 // After a standstill plan says what becomes of each slot that was missed, at its own time, and when the edition for all of them goes.
 func TestPlanAfterAStandstill(t *testing.T) {
 	notUnderRace(t)
+	t.Parallel()
 	relay := newRelay(t, smtptest.Config{})
 	e := newEra(t, relay.Port, instantOf(t, "2026-02-01T08:50:00Z"), "  - {id: daily, schedule: \"0 9 * * *\", timezone: UTC}\n")
 	e.ok("subscribers", "import", e.write("readers.csv", "email,lists\nreader1@example.net,daily\n"), "--confirmed", "form")

@@ -17,6 +17,7 @@ import (
 // Refusals of every kind, by the real Postfix: whom it does not refuse has her copy, once, and the connection serves the next reader.
 func TestPostfixRefuses(t *testing.T) {
 	notUnderRace(t)
+	t.Parallel()
 	p := newPostfix(t)
 	t.Run("readers at RCPT", func(t *testing.T) { p.testRefusedReaders(t) })
 	t.Run("the sender at MAIL", func(t *testing.T) { p.testRefusedSender(t) })

@@ -226,6 +226,7 @@ func shell(t *testing.T, name string, args ...string) {
 // Through a real Postfix into real mailboxes: every reader has the digest and the alert, once, and no parser finds a defect.
 func TestPostfixDeliversEveryCopyOnce(t *testing.T) {
 	notUnderRace(t)
+	t.Parallel()
 	p := newPostfix(t)
 	s := newSite(t, p.port)
 	s.ok("fetch")

@@ -57,6 +57,7 @@ func restored(t *testing.T, relay *smtptest.Server) *era {
 // A database that was put back knows nothing of what has gone out since: nothing goes until a person has looked.
 func TestARestoredDatabaseHoldsAllMailUntilItIsReleased(t *testing.T) {
 	notUnderRace(t)
+	t.Parallel()
 	relay := newRelay(t, smtptest.Config{})
 	e := restored(t, relay)
 	const because = "this database was restored from a backup"

@@ -13,6 +13,7 @@ import (
 
 // After `keep_deliveries` the copies are forgotten: the counts stay, and whoever asks for a reader hears that older copies are gone.
 func TestOldCopiesAreForgotten(t *testing.T) {
+	notUnderRace(t)
 	relay := newRelay(t, smtptest.Config{})
 	e := newEra(t, relay.Port, time.Now(), "  - {id: weekly, schedule: \"0 9 1 1 *\", on_missed: skip}\n  - {id: urgent, kind: alert}\n", "keep_deliveries: 60d")
 	e.ok("subscribers", "import", e.readers(3), "--confirmed", "form")

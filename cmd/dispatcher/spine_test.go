@@ -178,6 +178,7 @@ func TestTheSameFeedInOtherClothesBringsNothing(t *testing.T) {
 
 // Promise 10: a rehearsal does everything and mails the proof address alone.
 func TestARehearsalMailsOnlyTheProofAddress(t *testing.T) {
+	notUnderRace(t)
 	relay := newRelay(t, smtptest.Config{})
 	s := newSite(t, relay.Port, "rehearsal: true", "proof_to: [desk@gazette.example]")
 	s.ok("fetch")

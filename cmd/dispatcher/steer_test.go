@@ -210,6 +210,7 @@ func TestRetryOfWhatWasOurs(t *testing.T) {
 
 // Where copies are held whose fate nobody knows, an admin sends them again, as the same message.
 func TestRetryOfWhatIsUnknown(t *testing.T) {
+	notUnderRace(t)
 	relay := newRelay(t, smtptest.Config{Script: smtptest.Times(1, smtptest.To("reader2@example.net", smtptest.EndOfData, smtptest.Answer{Fault: smtptest.CutAfter}))})
 	http, admin := serving(t)
 	s := newEdition(t, relay, http, "on_unknown: {digest: hold}")

@@ -12,6 +12,7 @@ import (
 )
 
 func TestExportIsWhatImportReads(t *testing.T) {
+	notUnderRace(t)
 	here, there := newSite(t, 25), newSite(t, 25)
 	here.ok("subscribers", "import", here.write("fair.csv", `email,name,language,timezone,lists,topics
 ada@example.net,"Ada, of the harbour",fa,Asia/Tehran,weekly;urgent,harbour;sea
@@ -53,6 +54,7 @@ Dee@Example.NET,@dee,,,urgent,
 }
 
 func TestExportOfSome(t *testing.T) {
+	notUnderRace(t)
 	s := newSite(t, 25)
 	s.ok("subscribers", "add", "ada@example.net", "--list", "weekly", "--confirmed", "the fair")
 	s.ok("subscribers", "add", "ada@example.net", "--list", "urgent")
