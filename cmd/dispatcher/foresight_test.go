@@ -224,6 +224,20 @@ func inDatabase(t *testing.T, path, statement string) {
 	}
 }
 
+// countIn asks the database for a number, beside the store.
+func countIn(t *testing.T, path, query string) (n int) {
+	t.Helper()
+	db, err := sql.Open("sqlite3", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.QueryRow(query).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
 // Where the store cannot be read plan fails, and no list is missing from what it prints.
 func TestPlanFailsWithTheStore(t *testing.T) {
 	notUnderRace(t)

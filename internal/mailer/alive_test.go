@@ -160,6 +160,20 @@ func TestAnIdleMailerOwesNothing(t *testing.T) {
 	}
 }
 
+// askedOutbox tells the context of a claim. That of a mailer that claims no more is cancelled.
+type askedOutbox struct {
+	*outbox
+	asked chan context.Context
+}
+
+func (o *askedOutbox) ClaimDeliveries(ctx context.Context, c newsletter.Claim) ([]newsletter.Delivery, error) {
+	select {
+	case o.asked <- ctx:
+	default:
+	}
+	return o.outbox.ClaimDeliveries(ctx, c)
+}
+
 // Promise 2: a mailer that is to make room for another claims no more and cuts nobody off, however long the relay takes.
 func TestALeavingMailerCutsNobodyOff(t *testing.T) {
 	stalls, goOn := make(chan struct{}), make(chan struct{})
@@ -172,7 +186,7 @@ func TestALeavingMailerCutsNobodyOff(t *testing.T) {
 		return smtptest.Answer{}
 	}})
 	defer relay.Close()
-	box := newOutbox(5)
+	box := &askedOutbox{newOutbox(5), make(chan context.Context, 1)}
 	leave := make(chan struct{})
 	m := newMailer(box, relayAt(relay, 1))
 	m.Leave = leave
@@ -180,6 +194,7 @@ func TestALeavingMailerCutsNobodyOff(t *testing.T) {
 	go func() { done <- m.Run(t.Context()) }()
 	<-stalls
 	close(leave)
+	<-(<-box.asked).Done()
 	select {
 	case err := <-done:
 		t.Fatalf("it ends under the relay: %v", err)
