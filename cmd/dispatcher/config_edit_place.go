@@ -142,7 +142,7 @@ func (e *editing) reload(ctx context.Context, old, o *office) error {
 		run := exec.CommandContext(ctx, "systemctl", "reload", unit)
 		run.Stdin, run.Stdout, run.Stderr = os.Stdin, e.words, e.words
 		if err := run.Run(); err != nil {
-			return fmt.Errorf("the new config is in its place, but `systemctl reload %s` did not work: %w; serve goes on by the old one", unit, err)
+			return fmt.Errorf("the new config is in its place, but `systemctl reload %s` did not work: %w; its log tells by which config it works", unit, err)
 		}
 		_, err = fmt.Fprintf(e.out, "%s has reloaded.\n", unit)
 		return err

@@ -173,7 +173,7 @@ func beServe(dir string) {
 	fmt.Println("serving")
 	for n := 1; err == nil; n++ {
 		<-hangups
-		err = db.NoteReload(n, map[bool]string{false: "the address is taken"}[n == 1])
+		err = db.NoteReloads(store.Reloads{Begun: n, Ended: n, Refused: map[bool]string{false: "the address is taken"}[n == 1]})
 	}
 	fmt.Println(err)
 	os.Exit(exitFailed)

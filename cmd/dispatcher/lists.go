@@ -132,7 +132,13 @@ func (o *office) renameLists(ctx context.Context) error {
 	for _, r := range renamed {
 		o.log.Info("list renamed", "list", r.List, "was", r.Former)
 	}
-	return errors.Join(err, o.recall(ctx))
+	if err != nil {
+		return errors.Join(err, o.recall(ctx))
+	}
+	if err := o.recall(ctx); err != nil { // what they were called stays as it was reckoned before
+		o.log.Warn("looking for the config's lists failed", "error", err)
+	}
+	return nil
 }
 
 // vanished are the ids that the config must not do without or must not have: those of lists whose readers it forgets, and those that cannot be

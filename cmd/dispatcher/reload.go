@@ -18,7 +18,8 @@ type next struct {
 
 // reload reads the config again. With a good one another shift takes over; of a bad one nothing is taken, and the old goes on.
 func (s *service) reload(ctx context.Context) {
-	s.reloads++
+	s.reloads.Begun++
+	s.noteReloads() // before the file is read: who asks from now on asks for another reload than this
 	old := s.shift
 	n, err := s.prepare(ctx, old.office)
 	if err != nil {
@@ -28,7 +29,7 @@ func (s *service) reload(ctx context.Context) {
 	s.tell("", "Taking over the new config")
 	old.end()
 	if err := n.office.moveIn(ctx); err != nil {
-		s.refuse(ctx, errors.Join(err, n.closeSockets()))
+		s.refuse(ctx, errors.Join(err, n.closeSockets(), old.office.moveIn(ctx)))
 		s.begin(ctx, old)
 		return
 	}
@@ -49,12 +50,17 @@ func (s *service) reload(ctx context.Context) {
 	o.tellWarnings(ctx)
 	s.tellSockets()
 	s.tell("", s.status(ctx))
-	s.note("")
+	s.answer("")
 }
 
-// note tells who asked for the reload how it went.
-func (s *service) note(refused string) {
-	if err := s.shift.office.store.NoteReload(s.reloads, refused); err != nil {
+// answer tells who asked for the reload how it went.
+func (s *service) answer(refused string) {
+	s.reloads.Ended, s.reloads.Refused = s.reloads.Begun, refused
+	s.noteReloads()
+}
+
+func (s *service) noteReloads() {
+	if err := s.shift.office.store.NoteReloads(s.reloads); err != nil {
 		s.log().Warn("telling how a reload went failed", "error", err)
 	}
 }
@@ -116,5 +122,5 @@ func (s *service) refuse(ctx context.Context, err error) {
 	}
 	s.log().Error("config refused, the old one goes on; `dispatcher check` tells all that is wrong with it", "problems", problems, "first", why)
 	s.tell("", "The new config is refused, the old one goes on: "+why)
-	s.note(scrub(err.Error()))
+	s.answer(scrub(err.Error()))
 }

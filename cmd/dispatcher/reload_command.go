@@ -37,10 +37,11 @@ the old config, and says why. "systemctl reload dispatcher" does this after "dis
 	}
 }
 
-// takeOver is how long a serve may take to read its config again: it may wait a minute for a relay, and as long for the database.
-const takeOver = 4 * time.Minute
+// takeOver is how long a serve may take to read its config again: longer than it gives itself, and shorter than the unit gives the command.
+const takeOver = reloadPatience + time.Minute
 
-// haveReloaded has a serve read the config again, and waits for its answer. The error says why it did not take the config over.
+// haveReloaded has a serve read the config again, and waits for its answer. A reload that it has begun already may have read the file before it was
+// changed: the answer is that of the next. The error says why serve did not take the config over.
 func haveReloaded(ctx context.Context, s *store.Store, m store.Mailer) error {
 	if m.PID == 0 {
 		return errors.New("serve runs in a container or under a user of its own, and cannot be told from here: send it SIGHUP there")
@@ -59,9 +60,9 @@ func haveReloaded(ctx context.Context, s *store.Store, m store.Mailer) error {
 			return errors.New("serve ended meanwhile: its log tells why")
 		case err != nil:
 			return err
-		case now.Reloads > m.Reloads && now.Refused != "":
-			return fmt.Errorf("serve refuses the new config and goes on by the old one: %s", now.Refused)
-		case now.Reloads > m.Reloads:
+		case now.Reloads.Ended > m.Reloads.Begun && now.Reloads.Refused != "":
+			return fmt.Errorf("serve refuses the new config and goes on by the old one: %s", now.Reloads.Refused)
+		case now.Reloads.Ended > m.Reloads.Begun:
 			return nil
 		}
 		select {

@@ -15,6 +15,7 @@ import (
 	systemd "github.com/coreos/go-systemd/v22/daemon"
 
 	"dispatcher/internal/newsletter"
+	"dispatcher/internal/store"
 )
 
 // service is a serve for as long as its process lives. The database with the mailer's lock, the sockets and the watchdog stay; a shift works by
@@ -28,7 +29,7 @@ type service struct {
 	logger       atomic.Pointer[slog.Logger] // of the shift
 	looked       atomic.Int64                // when the scheduler gave its last sign, Unix milliseconds
 	failed       chan error                  // what the first part that failed failed with
-	reloads      int                         // how many configs were dealt with
+	reloads      store.Reloads               // how changes of the config were dealt with
 }
 
 // newService opens the sockets and makes the first shift. Nothing has begun yet.

@@ -104,8 +104,8 @@ func sendingOf(o *office) sending {
 
 // moveIn makes the database ready for a shift, while no other decides slots.
 func (o *office) moveIn(ctx context.Context) error {
-	if err := o.renameLists(ctx); err != nil {
+	if err := o.store.Relax(ctx, o.config.Durability == "normal"); err != nil {
 		return err
 	}
-	return o.store.Relax(ctx, o.config.Durability == "normal")
+	return o.renameLists(ctx) // the last that can fail: nothing takes it back
 }

@@ -24,6 +24,10 @@ type readiness struct {
 // it could not be asked, which says nothing about the mail.
 func (f *findings) askServe(ctx context.Context, adminListen string) (ready *bool) {
 	said, err := readinessAt(ctx, adminListen)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		f.warn("serve", "it runs, and has not answered for %s how it does: its log tells more", readyPatience)
+		return nil
+	}
 	if err != nil {
 		f.warn("serve", "it runs, and could not be asked at http.admin_listen, %s, how it does: %s; where systemd opens the socket, its address is that of the socket's unit",
 			adminListen, redacted(err))
@@ -38,9 +42,12 @@ func (f *findings) askServe(ctx context.Context, adminListen string) (ready *boo
 	return said.Ready
 }
 
-// readinessAt asks a serve that listens at an address. It takes no proxy, follows nobody elsewhere, and does not wait long.
+// readyPatience is a little more than a serve takes that finds its database busy and says so.
+const readyPatience = 6 * time.Second
+
+// readinessAt asks a serve that listens at an address. It takes no proxy and follows nobody elsewhere.
 func readinessAt(ctx context.Context, address string) (said readiness, err error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, readyPatience)
 	defer cancel()
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {

@@ -158,7 +158,7 @@ func TestImportLosesNoReaderForOneOfHerLists(t *testing.T) {
 	s.config = strings.Replace(s.config, "{id: weekly, ", "{id: weekly, retired: true, ", 1)
 	s.write("config.yaml", s.config)
 	r := s.run("subscribers", "import", file)
-	if r.code != exitDone || !strings.Contains(r.stderr, "imported without") || !strings.Contains(r.stderr, "vanished") || !strings.Contains(r.stdout, "3 rows read: 3 new") {
+	if r.code != exitDone || !strings.Contains(r.stderr, "imported in part") || !strings.Contains(r.stderr, "vanished") || !strings.Contains(r.stdout, "3 rows read: 3 new") {
 		t.Errorf("exit code %d\n%s%s", r.code, r.stdout, r.stderr)
 	}
 	if weekly, urgent := s.ok("subscribers", "list", "--list", "weekly"), s.ok("subscribers", "list", "--list", "urgent"); strings.Count(weekly, "@") != 2 || strings.Count(urgent, "@") != 1 {
@@ -166,5 +166,36 @@ func TestImportLosesNoReaderForOneOfHerLists(t *testing.T) {
 	}
 	if shown := s.ok("subscribers", "show", "gone@example.net"); !strings.Contains(shown, "complaint") {
 		t.Errorf("who was suppressed is\n%s", shown)
+	}
+}
+
+// Whatever is wrong with a row: who is suppressed stays so, and who has left a list has left it.
+func TestImportLosesNoWarning(t *testing.T) {
+	s := newSite(t, 25)
+	s.ok("subscribers", "import", s.write("before.csv", "email,lists\nreader1@example.net,weekly\n"), "--confirmed", "the fair")
+	s.renamed("{id: monday, was: weekly, ")
+	if err := renaming(t, s).renameLists(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	file := s.write("some.csv", `email,lists,timezone,language,state,consent_at,suppressed
+zone@example.net,urgent,Europe/Atlantis,,confirmed,,complaint
+language@example.net,urgent,,none at all,confirmed,,complaint
+evidence@example.net,urgent,,,confirmed,,complaint
+moment@example.net,urgent,,,confirmed,2999-01-01T00:00:00Z,complaint
+state@example.net,urgent,,,perhaps,,complaint
+left@example.net,weekly,Europe/Atlantis,,ended,,
+nobody,urgent,,,ended,,complaint
+`)
+	r := s.run("subscribers", "import", file)
+	if r.code != exitDone || strings.Count(r.stderr, ": imported in part: ") != 6 || strings.Count(r.stderr, ": not imported: ") != 1 {
+		t.Errorf("exit code %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	for _, local := range []string{"zone", "language", "evidence", "moment", "state"} {
+		if shown := s.ok("subscribers", "show", local+"@example.net"); !strings.Contains(shown, "complaint") || strings.Contains(shown, "confirmed") {
+			t.Errorf("%s is\n%s", local, shown)
+		}
+	}
+	if shown := s.ok("subscribers", "show", "left@example.net"); !strings.Contains(shown, "monday ended") {
+		t.Errorf("who has left the list that was renamed is\n%s", shown)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -111,13 +112,17 @@ func (o *office) importSubscribers(cmd *cobra.Command, file io.Reader, listID, c
 			r.lists, unknown = o.knownLists(r.lists)
 			e, err = o.enrolment(r, confirmed)
 		}
+		why, partly := cmp.Or(unknown, err), err == nil
 		if err != nil {
-			result.Bad = append(result.Bad, badLine{Line: rows.line, What: cmp.Or(unknown, err).Error()})
+			e, err = o.enrolment(r.warning(), "")
+			partly = err == nil
+		}
+		if why != nil {
+			result.Bad = append(result.Bad, badLine{Line: rows.line, What: why.Error(), Partly: partly})
+		}
+		if err != nil {
 			result.lost++
 			continue
-		}
-		if unknown != nil {
-			result.Bad = append(result.Bad, badLine{Line: rows.line, What: unknown.Error(), Partly: true})
 		}
 		if batch = append(batch, e); len(batch) == group {
 			if err := flush(); err != nil {
@@ -128,15 +133,30 @@ func (o *office) importSubscribers(cmd *cobra.Command, file io.Reader, listID, c
 	return result, errors.Join(rows.err(), flush())
 }
 
-// knownLists are those of a row's lists that there are, retired ones too: an import may be a restore. The error tells of the others.
+// warning is what must not be lost of a row, whatever else is wrong with it: that she is suppressed, and which lists she has left.
+func (r reader) warning() reader {
+	kept := reader{address: r.address, suppressed: r.suppressed}
+	if r.state == string(newsletter.Ended) {
+		kept.lists, kept.state, kept.consent = r.lists, r.state, r.consent
+	}
+	return kept
+}
+
+// knownLists are those of a row's lists that there are, retired ones too, and those that were renamed since: an import may be a restore. The error
+// tells of the others.
 func (o *office) knownLists(ids []string) (known []string, err error) {
 	for _, id := range ids {
+		if i := slices.IndexFunc(o.lists, func(l newsletter.List) bool { return slices.Contains(l.Former, id) }); i >= 0 {
+			id = o.lists[i].ID
+		}
 		l, unknown := o.list(id)
 		if unknown != nil {
 			err = errors.Join(err, fmt.Errorf("lists: %w", unknown))
 			continue
 		}
-		known = append(known, l.ID)
+		if !slices.Contains(known, l.ID) {
+			known = append(known, l.ID)
+		}
 	}
 	return known, err
 }
@@ -194,7 +214,7 @@ func (r importResult) print(cmd *cobra.Command, confirmed bool) error {
 		for _, b := range r.Bad {
 			how := "not imported"
 			if b.Partly {
-				how = "imported without"
+				how = "imported in part"
 			}
 			fmt.Fprintf(cmd.ErrOrStderr(), "line %d: %s: %s\n", b.Line, how, newsletter.OneLine(b.What, 0))
 		}

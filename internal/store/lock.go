@@ -20,9 +20,15 @@ const mailerLock = "mailer.lock"
 
 // Mailer is a process that sends from a database.
 type Mailer struct {
-	As      string `json:"as"` // what it was started as: serve or send
-	PID     int    `json:"pid"`
-	Reloads int    `json:"reloads"` // how often it has dealt with a new config
+	As      string  `json:"as"` // what it was started as: serve or send
+	PID     int     `json:"pid"`
+	Reloads Reloads `json:"reloads"`
+}
+
+// Reloads is how a process has dealt with changes of its config.
+type Reloads struct {
+	Begun   int    `json:"begun"`   // how often it has begun to read it again
+	Ended   int    `json:"ended"`   // how often it has dealt with what it read
 	Refused string `json:"refused"` // why it did not take the last one over; empty: it did
 }
 
@@ -49,12 +55,11 @@ func (s *Store) LockMailer(as string) (release func() error, err error) {
 	return f.Close, nil
 }
 
-// NoteReload tells those who ask for the Mailer that this process, which has its lock, has dealt with a new config so often, and why it did not
-// take the last one over; empty: it did.
-func (s *Store) NoteReload(reloads int, refused string) (err error) {
+// NoteReloads tells those who ask for the Mailer how this process, which has its lock, has dealt with changes of its config.
+func (s *Store) NoteReloads(r Reloads) (err error) {
 	f, err := os.OpenFile(s.lockPath(), os.O_WRONLY, 0)
 	if err == nil {
-		err = errors.Join(writeMailer(f, Mailer{As: "serve", PID: os.Getpid(), Reloads: reloads, Refused: refused}), f.Close())
+		err = errors.Join(writeMailer(f, Mailer{As: "serve", PID: os.Getpid(), Reloads: r}), f.Close())
 	}
 	if err != nil {
 		return fmt.Errorf("telling how a reload went: %w", err)
