@@ -26,7 +26,7 @@ test: compiler ## run all tests
 	go test ./...
 
 .PHONY: soak
-soak: compiler ## the long tests: a hundred kills, thousands of readers, every zone from 2000 to 2037
+soak: compiler ## the long tests: a hundred kills, thousands of readers, every zone from 2000 to 2037, Litestream
 	SOAK=1 go test -count=1 -timeout 2h -v ./cmd/dispatcher ./internal/scheduler | grep -v '^=== '
 
 .PHONY: check
