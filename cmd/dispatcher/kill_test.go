@@ -125,7 +125,7 @@ func TestWhoLeavesDuringAnOutageGetsNothing(t *testing.T) {
 	}
 }
 
-// Promise 1, with the real clock standing seconds before a slot: the scheduler makes the edition, once.
+// Promise 1, with a clock that comes to a slot: the scheduler makes the edition, once.
 func TestServeMakesTheEditionOfASlot(t *testing.T) {
 	relay := newRelay(t, smtptest.Config{})
 	http, _ := serving(t)
@@ -138,13 +138,18 @@ func TestServeMakesTheEditionOfASlot(t *testing.T) {
 	}
 	today := time.Now().In(berlin)
 	monday := time.Date(today.Year(), today.Month(), today.Day()+7-int(today.Weekday()-time.Monday), 9, 0, 0, 0, berlin)
-	ahead := time.Until(monday.Add(-time.Second))
+	var clock movable
+	clock.move(time.Until(monday.Add(-time.Hour)))
 	ctx := t.Context()
-	p := process{now: func() time.Time { return time.Now().Add(ahead) }, stdin: strings.NewReader(""), stdout: &logWriter{t}, stderr: &logWriter{t}}
+	p := process{now: clock.now, stdin: strings.NewReader(""), stdout: &logWriter{t}, stderr: &logWriter{t}}
 	done := make(chan int)
 	stop := make(chan struct{})
 	go func() { done <- runUntil(ctx, stop, p, "--config", s.dir+"/config.yaml", "serve") }()
-	if err := relay.Wait(t.Context(), 10); err != nil { // the alert of the urgent action, and the digest
+	if err := relay.Wait(t.Context(), 5); err != nil { // the alert of the urgent action: all lists have been looked at
+		t.Fatal(err)
+	}
+	clock.move(time.Hour)
+	if err := relay.Wait(t.Context(), 10); err != nil { // the digest
 		t.Fatal(err)
 	}
 	close(stop)
